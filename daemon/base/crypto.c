@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "base/crypto.h"
+
+#include <errno.h>
+#include <mbedtls/chachapoly.h>
+#include <mbedtls/ecp.h>
+#include <mbedtls/md.h>
+#include <mbedtls/platform_util.h>
+#include <mbedtls/sha256.h>
+#include <mbedtls/version.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+/* mbedtls 3 dropped the _ret suffix that 2.28 wants. */
+#if MBEDTLS_VERSION_NUMBER < 0x03000000
+#define mbedtls_sha256 mbedtls_sha256_ret
+#endif
+
+static void must(int ret, const char *what)
+{
+	if (ret != 0) {
+		fprintf(stderr, "onionshared: crypto library failed: %s (-0x%04x)\n", what,
+			(unsigned)-ret);
+		abort();
+	}
+}
+
+void crypto_random(void *ret, size_t n)
+{
+	unsigned char *p = ret;
+
+	while (n) {
+		ssize_t got = getrandom(p, n, 0);
+
+		if (got < 0 && errno == EINTR) {
+			continue;
+		}
+		must(got <= 0, "getrandom");
+		p += got;
+		n -= (size_t)got;
+	}
+}
+
+uint64_t crypto_random_u64(void)
+{
+	uint64_t v;
+
+	crypto_random(&v, sizeof(v));
+	return v;
+}
+
+void crypto_random_name(char *ret, size_t n)
+{
+	crypto_random(ret, n);
+	for (size_t i = 0; i < n; i++) {
+		ret[i] = "abcdefghijklmnopqrstuvwxyz234567"[ret[i] & 31];
+	}
+	ret[n] = '\0';
+}
+
+bool crypto_equal(const void *a, const void *b, size_t n)
+{
+	const volatile unsigned char *x = a, *y = b;
+	unsigned char diff = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		diff |= x[i] ^ y[i];
+	}
+	return diff == 0;
+}
+
+void crypto_wipe(void *p, size_t n)
+{
+	mbedtls_platform_zeroize(p, n);
+}
+
+void crypto_sha256(struct span data, uint8_t ret[SHA256_SIZE])
+{
+	must(mbedtls_sha256((const unsigned char *)data.p, data.n, ret, 0), "SHA-256");
+}
+
+void crypto_hmac_sha256(const void *key, size_t key_len, const struct span *parts, size_t n_parts,
+			uint8_t ret[SHA256_SIZE])
+{
+	mbedtls_md_context_t md;
+
+	mbedtls_md_init(&md);
+	must(mbedtls_md_setup(&md, mbedtls_md_info_from_type(MBEDTLS_MD_SHA256), 1), "HMAC");
+	must(mbedtls_md_hmac_starts(&md, key, key_len), "HMAC");
+	for (size_t i = 0; i < n_parts; i++) {
+		must(mbedtls_md_hmac_update(&md, (const unsigned char *)parts[i].p, parts[i].n),
+		     "HMAC");
+	}
+	must(mbedtls_md_hmac_finish(&md, ret), "HMAC");
+	mbedtls_md_free(&md);
+}
+
+static int mbedtls_rng(void *unused, unsigned char *ret, size_t n)
+{
+	(void)unused;
+	crypto_random(ret, n);
+	return 0;
+}
+
+static void swap_ends(uint8_t p[X25519_SIZE])
+{
+	for (size_t i = 0; i < X25519_SIZE / 2; i++) {
+		uint8_t t = p[i];
+
+		p[i] = p[X25519_SIZE - 1 - i];
+		p[X25519_SIZE - 1 - i] = t;
+	}
+}
+
+void crypto_x25519_public(const uint8_t private_key[X25519_SIZE], uint8_t public_key[X25519_SIZE])
+{
+	mbedtls_ecp_group grp;
+	mbedtls_ecp_point q;
+	mbedtls_mpi d;
+	uint8_t scalar[X25519_SIZE];
+	size_t n;
+
+	memcpy(scalar, private_key, sizeof(scalar));
+	scalar[0] &= 248;
+	scalar[31] &= 127;
+	scalar[31] |= 64;
+	swap_ends(scalar); /* mbedtls reads big-endian numbers */
+	mbedtls_ecp_group_init(&grp);
+	mbedtls_ecp_point_init(&q);
+	mbedtls_mpi_init(&d);
+	must(mbedtls_ecp_group_load(&grp, MBEDTLS_ECP_DP_CURVE25519), "X25519");
+	must(mbedtls_mpi_read_binary(&d, scalar, sizeof(scalar)), "X25519");
+	must(mbedtls_ecp_mul(&grp, &q, &d, &grp.G, mbedtls_rng, NULL), "X25519");
+	/* For Montgomery curves this writes the little-endian u coordinate. */
+	must(mbedtls_ecp_point_write_binary(&grp, &q, MBEDTLS_ECP_PF_UNCOMPRESSED, &n, public_key,
+					    X25519_SIZE),
+	     "X25519");
+	must(n != X25519_SIZE, "X25519");
+	mbedtls_mpi_free(&d);
+	mbedtls_ecp_point_free(&q);
+	mbedtls_ecp_group_free(&grp);
+	crypto_wipe(scalar, sizeof(scalar));
+}
+
+void crypto_x25519_keypair(uint8_t private_key[X25519_SIZE], uint8_t public_key[X25519_SIZE])
+{
+	crypto_random(private_key, X25519_SIZE);
+	private_key[0] &= 248;
+	private_key[31] &= 127;
+	private_key[31] |= 64;
+	crypto_x25519_public(private_key, public_key);
+}
+
+void crypto_aead_seal(const uint8_t key[AEAD_KEY_SIZE], const uint8_t nonce[AEAD_NONCE_SIZE],
+		      struct span ad, const void *plain, size_t n, uint8_t *ret)
+{
+	mbedtls_chachapoly_context ctx;
+
+	mbedtls_chachapoly_init(&ctx);
+	must(mbedtls_chachapoly_setkey(&ctx, key), "ChaCha20-Poly1305");
+	must(mbedtls_chachapoly_encrypt_and_tag(&ctx, n, nonce, (const unsigned char *)ad.p, ad.n,
+						plain, ret, ret + n),
+	     "ChaCha20-Poly1305");
+	mbedtls_chachapoly_free(&ctx);
+}
+
+int crypto_aead_open(const uint8_t key[AEAD_KEY_SIZE], const uint8_t nonce[AEAD_NONCE_SIZE],
+		     struct span ad, const void *sealed, size_t n, uint8_t *ret)
+{
+	mbedtls_chachapoly_context ctx;
+	const unsigned char *p = sealed;
+	int r;
+
+	if (n < AEAD_TAG_SIZE) {
+		return -EBADMSG;
+	}
+	n -= AEAD_TAG_SIZE;
+	mbedtls_chachapoly_init(&ctx);
+	must(mbedtls_chachapoly_setkey(&ctx, key), "ChaCha20-Poly1305");
+	r = mbedtls_chachapoly_auth_decrypt(&ctx, n, nonce, (const unsigned char *)ad.p, ad.n,
+					    p + n, p, ret);
+	mbedtls_chachapoly_free(&ctx);
+	return r ? -EBADMSG : 0;
+}

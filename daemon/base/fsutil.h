@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Files without surprises: what a peer or a share names is opened beneath a
+ * directory descriptor by openat2(2), never through a link, and what the daemon
+ * writes is on disk before it counts. These calls block: on the loop thread
+ * they are for start-up only.
+ */
+#pragma once
+
+#include <stdint.h>
+#include <sys/stat.h>
+#include <sys/types.h>
+
+#include "proto/base/error.h"
+#include "proto/base/span.h"
+
+/*
+ * Opens path beneath dirfd. No symbolic or magic link anywhere in it, no way
+ * out of the tree; O_CLOEXEC, O_NOFOLLOW and O_NONBLOCK are added to flags, so
+ * that a FIFO does not hang. An absolute path or one with ".." that leaves is
+ * -EXDEV, a link -ELOOP. "" or "." is the directory itself. The descriptor, or -errno.
+ */
+int fs_open_beneath(int dirfd, const char *path, int flags);
+/* The same for a regular file that will be read: others are -EINVAL; ret_st may be NULL. */
+int fs_open_file_beneath(int dirfd, const char *path, struct stat *ret_st);
+/* Opens an absolute path without following a link in its last part. */
+int fs_open_nofollow(const char *path, int flags);
+
+/* Makes dir and what is missing above it; those made get mode. An existing one is left as it is. */
+int fs_mkdir_p(const char *dir, mode_t mode, struct error *err);
+/* A whole file of at most max bytes into a new buffer (NUL behind it): its length or -errno
+ * (-EFBIG above max, -EINVAL if it is no regular file). The caller wipes and frees. */
+ssize_t fs_read_file(const char *path, size_t max, char **ret);
+/* Writes path anew and whole: temporary file beside it, fsync, rename, fsync of the directory. */
+int fs_write_file(const char *path, struct span data, mode_t mode, struct error *err);
+int fs_sync_dir(const char *dir);
+/* Reads or writes all, over EINTR and short counts: 0 or -errno (-ENODATA at a premature end). */
+int fs_pread_all(int fd, void *p, size_t n, uint64_t offset);
+int fs_write_all(int fd, const void *p, size_t n);

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What a service does for its visitors. A mode sees requests and, for storage
+ * and reporting, only the callbacks of its host (the service). It knows nothing of
+ * Tor, RPC or the database.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ev/ev.h"
+#include "http/req.h"
+#include "proto/base/error.h"
+
+struct mode; /* each mode's own struct begins with it */
+
+enum mode_transfer_phase {
+	MODE_TRANSFER_STARTED,
+	MODE_TRANSFER_PROGRESS,
+	MODE_TRANSFER_COMPLETED,
+	MODE_TRANSFER_CANCELLED,
+};
+
+/* What a mode may ask of the service around it. All on the loop. */
+struct mode_host {
+	/* A new transfer's number, unique in the process. */
+	uint64_t (*transfer_id)(void *ud);
+	/*
+	 * total: HTTP_LENGTH_UNKNOWN if not known. out: to the visitor. path: the
+	 * decoded path for the history if filenames are to be logged, else NULL.
+	 */
+	void (*transfer)(void *ud, uint64_t id, enum mode_transfer_phase phase, bool out,
+			 uint64_t bytes, uint64_t total, const char *path);
+	/* The service has done its work (autostop): it shall stop, wanted no more. */
+	void (*completed)(void *ud);
+	/* The service cannot go on (its files are gone): state failed, with this reason. */
+	void (*failed)(void *ud, const struct error *why);
+	/*
+	 * Small things to keep over restarts, by a key of the mode's own (checksums
+	 * of files). get answers later, once, never from within; value p NULL: not there.
+	 */
+	void (*cache_put)(void *ud, const char *key, struct span value);
+	void (*cache_get)(void *ud, const char *key, void (*cb)(void *cb_ud, struct span value),
+			  void *cb_ud);
+	void *ud;
+};
+
+struct mode_spec {
+	const char *service_name;
+	const char *title;     /* NULL: none */
+	const json_t *options; /* of this mode, validated, complete with defaults; borrowed */
+	const uint8_t *secret; /* 32 bytes, the service's own, stable: keys of validators */
+	char *const *paths;    /* content, absolute, NULL at the end; share and website */
+	const char *data_dir;  /* receive */
+};
+
+struct mode_ops {
+	const char *name; /* "share" */
+	/*
+	 * Makes the mode ready to serve (looks at its files, off the loop). ready
+	 * comes later, once, unless stop was called before: err NULL or why not. Copies spec.
+	 */
+	struct mode *(*start)(struct ev *ev, const struct mode_spec *spec,
+			      const struct mode_host *host,
+			      void (*ready)(void *ud, const struct error *err), void *ud);
+	void (*request)(struct mode *m, struct http_req *req);
+	/*
+	 * No request is left (the server is closed). stopped comes later, once; then
+	 * m is gone. Jobs still running are waited for.
+	 */
+	void (*stop)(struct mode *m, void (*stopped)(void *ud), void *ud);
+	/* Transfers that a drain should wait for. */
+	unsigned (*active)(const struct mode *m);
+	/* Extra text for a person (warnings: "3 files cannot be read"), or NULL. Borrowed. */
+	const char *(*notice)(const struct mode *m);
+};
+
+struct mode {
+	const struct mode_ops *ops;
+};
+
+extern const struct mode_ops mode_share;

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * What is kept: one SQLite database (STATE/onionshared.db) on a thread of its
+ * own. Calls copy their arguments, run in order, and answer on the loop, once,
+ * never from within. Secrets are sealed before they reach SQLite
+ * (ChaCha20-Poly1305; service id and field name as associated data).
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ev/ev.h"
+#include "proto/base/error.h"
+
+#define STORE_QUEUE_MAX 4096 /* requests; above: -EBUSY through the callback's error */
+
+struct store;
+
+struct store_key { /* a person's key (client authorization) */
+	char *label;
+	bool has_private;
+	uint8_t private_key[32];
+	uint8_t public_key[32];
+};
+
+/* One saved service. Everything is owned by the row; service_row_free wipes. */
+struct service_row {
+	int64_t id; /* 0: not saved yet */
+	char *name;
+	char *mode;      /* "share" */
+	json_t *options; /* what was set, by option name; the rest are defaults */
+	json_t *paths;   /* array of strings (content) or NULL */
+	bool wanted;     /* started, comes back after a restart */
+	char *reason;    /* why it stopped by itself ("completed"), or NULL */
+	char *onion;     /* 56 characters, or NULL: not made yet */
+	bool has_onion_key;
+	uint8_t onion_key[64];
+	uint8_t secret[32]; /* of validators; made when first saved */
+	uint16_t port;      /* with --local-only; 0: not chosen yet */
+	struct store_key *keys;
+	size_t n_keys;
+	int64_t created_ms; /* wall time */
+	int64_t completed;  /* transfers */
+	int64_t bytes_in, bytes_out;
+};
+
+void service_row_free(struct service_row *row);
+struct service_row *service_row_copy(const struct service_row *row);
+
+struct store_config {
+	const char *state_dir; /* made if missing, 0700 */
+	/* 32 bytes from systemd's credential, or NULL: STATE/secret.key, made at first start */
+	const uint8_t *secret;
+};
+
+/*
+ * At start-up, on the loop thread, blocking: lock of the state directory (one
+ * daemon each: -EADDRINUSE), secret, database, migrations. Refusals say what to
+ * do; nothing is ever overwritten or made anew because it could not be read.
+ * *ret_exit: the exit status for main (sysexits: 69, 71, 73, 77, 78).
+ */
+int store_open(struct ev *ev, const struct store_config *config, struct store **ret,
+	       struct error *err, int *ret_exit);
+/* Finishes what is queued, closes, unlocks; then closed is called and s is gone. */
+void store_close(struct store *s, void (*closed)(void *ud), void *ud);
+
+typedef void store_done_fn(void *ud, const struct error *err);
+
+/* rows: an array of n, the callback's to keep (service_row_free each, then free). Rows that
+ * cannot be read or unsealed are reported in broken[] (text, name or NULL) and left alone. */
+struct store_broken {
+	char *name;
+	char *why;
+};
+typedef void store_load_fn(void *ud, const struct error *err, struct service_row **rows, size_t n,
+			   const struct store_broken *broken, size_t n_broken);
+void store_services_load(struct store *s, store_load_fn *cb, void *ud);
+/*
+ * Inserts (row->id 0) or updates the whole row, keys included, in one
+ * transaction, durable (synchronous=FULL) before done. ret id: for an insert.
+ */
+typedef void store_put_fn(void *ud, const struct error *err, int64_t id);
+void store_service_put(struct store *s, const struct service_row *row, store_put_fn *cb, void *ud);
+void store_service_delete(struct store *s, int64_t id, store_done_fn *cb, void *ud);
+/* Counters only; batched, at most one write in 200 ms; cb not needed. */
+void store_service_count(struct store *s, int64_t id, int64_t completed, int64_t bytes_in,
+			 int64_t bytes_out);
+
+/* --- history: what has happened; batched (200 ms), bounded in rows and days --- */
+struct history_limits {
+	int64_t max_rows; /* oldest go first */
+	int64_t max_days;
+};
+void store_history_limits(struct store *s, const struct history_limits *limits);
+/* what: "started", "stopped", "download" ...; details: a small object or NULL (copied). */
+void store_history_add(struct store *s, const char *service, const char *what,
+		       const json_t *details);
+/* rows: array of {"id","at" (RFC 3339),"name","event",...details}, newest last; borrowed. */
+typedef void store_history_fn(void *ud, const struct error *err, const json_t *rows);
+void store_history_list(struct store *s, const char *service_or_null, int64_t before_id,
+			unsigned limit, store_history_fn *cb, void *ud);
+
+/* --- small cached facts of a service (checksums); gone with it; bounded, oldest go first --- */
+void store_cache_put(struct store *s, int64_t service_id, const char *key, const void *value,
+		     size_t n);
+/* value NULL: not there (or not readable). */
+typedef void store_cache_fn(void *ud, const void *value, size_t n);
+void store_cache_get(struct store *s, int64_t service_id, const char *key, store_cache_fn *cb,
+		     void *ud);

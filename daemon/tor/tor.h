@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The Tor side: one tor, ours (managed) or the system's, kept connected over its
+ * control port (control-spec), and the onions that are wanted kept published on
+ * it. Knows nothing of services. Everything on the loop; no callback ever comes
+ * from within the call that took it.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ev/ev.h"
+#include "proto/base/error.h"
+
+#define ONION_ADDRESS_LEN 56 /* without .onion, lower case */
+#define ONION_KEY_SIZE    64 /* expanded ed25519 secret key, as ADD_ONION has it */
+#define ONION_CLIENTS_MAX 256
+
+enum tor_mode { TOR_MODE_AUTO, TOR_MODE_MANAGED, TOR_MODE_SYSTEM };
+
+/* DOWN -> CONNECTING -> AUTHENTICATING -> SETUP -> READY -> DOWN (backoff 0.5 s to 4 s, jitter) */
+enum tor_state { TOR_DOWN, TOR_CONNECTING, TOR_AUTHENTICATING, TOR_SETUP, TOR_READY };
+
+struct tor_config {
+	enum tor_mode mode;
+	/* "unix:/path", "/path", "HOST:PORT" or "PORT"; NULL: the usual places, in their order */
+	const char *control;
+	const char *password_file; /* NULL: no password */
+	const char *binary;        /* NULL: "tor" in PATH */
+	const char *torrc;         /* lines appended to a managed tor's configuration, or NULL */
+	const char *data_dir;      /* of a managed tor: STATE/tor */
+	const char *runtime_dir;   /* of a managed tor's sockets: RUNTIME/tor */
+};
+
+struct tor_status {
+	enum tor_mode mode; /* never AUTO once it is decided */
+	enum tor_state state;
+	char version[48];  /* "" before it is known */
+	int bootstrap;     /* percent; -1: not known */
+	char summary[128]; /* tor's own words for it */
+	char *problem;     /* what is wrong and what to do, NULL if nothing; owned by tor */
+	bool reachable;    /* READY and bootstrapped to 100 */
+};
+
+struct tor_ops {
+	/* Any member of the status changed. */
+	void (*changed)(void *ud, const struct tor_status *status);
+};
+
+struct tor;
+
+/* config is copied. */
+struct tor *tor_new(struct ev *ev, const struct tor_config *config, const struct tor_ops *ops,
+		    void *ud);
+/* Connects, and from then on by itself again after each loss. A managed tor is started. */
+void tor_start(struct tor *t);
+const struct tor_status *tor_status(const struct tor *t);
+const char *tor_state_name(enum tor_state state);
+const char *tor_mode_name(enum tor_mode mode);
+/* Takes down the onions, ends a managed tor, frees t, then calls stopped. */
+void tor_stop(struct tor *t, void (*stopped)(void *ud), void *ud);
+
+/*
+ * Asks tor for a new onion key (ADD_ONION NEW:ED25519-V3, taken down at once,
+ * before it could be published). Waits up to wait_ms for a tor that is starting.
+ * cb comes once: err NULL, address and key valid during the call (tor wipes
+ * them afterwards), or err set and the others NULL. The handle is for cancelling only.
+ */
+struct tor_key_req;
+typedef void tor_key_fn(void *ud, const struct error *err, const char *address, const uint8_t *key);
+struct tor_key_req *tor_make_key(struct tor *t, unsigned wait_ms, tor_key_fn *cb, void *ud);
+void tor_key_cancel(struct tor_key_req *req);
+
+/* --- onions --- */
+
+struct onion_spec {
+	const char *address; /* 56 characters */
+	const uint8_t *key;  /* ONION_KEY_SIZE bytes */
+	const char *target;  /* "unix:/path" (plain ASCII, at most 107) or "127.0.0.1:PORT" */
+	const uint8_t (*clients)[32]; /* X25519 public keys (rend-spec-v3, client auth) */
+	unsigned n_clients;           /* 0: public; at most ONION_CLIENTS_MAX */
+	bool pow;
+	unsigned max_streams; /* per rendezvous circuit; 0: tor's default (no limit) */
+};
+
+/*
+ * WANTED: not with tor (none there, or tor refused for now: reason).
+ * PUBLISHING: with tor, descriptors not yet uploaded enough.
+ * PUBLISHED: at least one upload for each descriptor seen, or at three distinct directories.
+ * STALLED: with tor and the network, but nothing was uploaded 60 s long; goes on trying.
+ * FAILED: will not work until the spec changes (bad key, foreign address): reason.
+ */
+enum onion_state { ONION_WANTED, ONION_PUBLISHING, ONION_PUBLISHED, ONION_STALLED, ONION_FAILED };
+
+struct onion;
+typedef void onion_changed_fn(void *ud, enum onion_state state, const char *reason);
+
+/* Wanted from now on, over reconnects and restarts of tor. spec is copied (the key wiped at the
+ * end). */
+struct onion *tor_onion_add(struct tor *t, const struct onion_spec *spec, onion_changed_fn *cb,
+			    void *ud);
+enum onion_state onion_state(const struct onion *o);
+/*
+ * Not wanted any more: DEL_ONION, and with cut also its open circuits are
+ * closed. removed (may be NULL) comes once, when tor has done it or is not there;
+ * changed is not called again. o is gone at once for the caller.
+ */
+void onion_remove(struct onion *o, bool cut, void (*removed)(void *ud), void *ud);

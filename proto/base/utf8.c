@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "proto/base/utf8.h"
+
+size_t utf8_decode(struct span s, uint32_t *ret)
+{
+	const unsigned char *p = (const unsigned char *)s.p;
+	size_t need;
+	uint32_t c, min;
+
+	if (s.n == 0) {
+		return 0;
+	}
+	if (p[0] < 0x80) {
+		*ret = p[0];
+		return 1;
+	}
+	if ((p[0] & 0xe0) == 0xc0) {
+		need = 2;
+		min = 0x80;
+		c = p[0] & 0x1f;
+	} else if ((p[0] & 0xf0) == 0xe0) {
+		need = 3;
+		min = 0x800;
+		c = p[0] & 0x0f;
+	} else if ((p[0] & 0xf8) == 0xf0) {
+		need = 4;
+		min = 0x10000;
+		c = p[0] & 0x07;
+	} else {
+		return 0;
+	}
+	if (s.n < need) {
+		return 0;
+	}
+	for (size_t i = 1; i < need; i++) {
+		if ((p[i] & 0xc0) != 0x80) {
+			return 0;
+		}
+		c = c << 6 | (p[i] & 0x3f);
+	}
+	if (c < min || c > 0x10ffff || (c >= 0xd800 && c <= 0xdfff)) {
+		return 0;
+	}
+	*ret = c;
+	return need;
+}
+
+bool utf8_valid(struct span s)
+{
+	while (s.n) {
+		uint32_t c;
+		size_t n = utf8_decode(s, &c);
+
+		if (n == 0) {
+			return false;
+		}
+		s = span_from(s, n);
+	}
+	return true;
+}
+
+bool utf8_is_deceptive(uint32_t c)
+{
+	static const struct {
+		uint32_t first, last;
+	} ranges[] = {
+		{0x0000, 0x001f}, {0x007f, 0x009f},   {0x00ad, 0x00ad},   {0x034f, 0x034f},
+		{0x061c, 0x061c}, {0x115f, 0x1160},   {0x17b4, 0x17b5},   {0x180b, 0x180f},
+		{0x200b, 0x200f}, {0x2028, 0x202e},   {0x2060, 0x206f},   {0x2800, 0x2800},
+		{0x3164, 0x3164}, {0xfe00, 0xfe0f},   {0xfeff, 0xfeff},   {0xffa0, 0xffa0},
+		{0xfff0, 0xfffb}, {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a}, {0xe0000, 0xe0fff},
+	};
+
+	for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
+		if (c >= ranges[i].first && c <= ranges[i].last) {
+			return true;
+		}
+	}
+	return false;
+}
+
+void utf8_escape(struct buf *b, struct span s)
+{
+	while (s.n) {
+		uint32_t c;
+		size_t n = utf8_decode(s, &c);
+
+		if (n == 0) {
+			buf_printf(b, "\\x%02x", (unsigned char)s.p[0]);
+			n = 1;
+		} else if (!utf8_is_deceptive(c)) {
+			buf_add(b, s.p, n);
+		} else if (c < 0x100) {
+			buf_printf(b, "\\x%02x", c);
+		} else {
+			buf_printf(b, "\\u{%04x}", c);
+		}
+		s = span_from(s, n);
+	}
+}
+
+void utf8_lossy(struct buf *b, struct span s)
+{
+	while (s.n) {
+		uint32_t c;
+		size_t n = utf8_decode(s, &c);
+
+		if (n == 0) {
+			buf_add_str(b, "\xef\xbf\xbd");
+			n = 1;
+		} else {
+			buf_add(b, s.p, n);
+		}
+		s = span_from(s, n);
+	}
+}
