@@ -52,7 +52,7 @@ struct mode_spec {
 	const char *title;     /* NULL: none */
 	const json_t *options; /* of this mode, validated, complete with defaults; borrowed */
 	const uint8_t *secret; /* 32 bytes, the service's own, stable: keys of validators */
-	char *const *paths;    /* content, absolute, NULL at the end; share and website */
+	const char *const *paths; /* content, absolute, NULL at the end; share and website */
 	const char *data_dir;  /* receive */
 };
 

@@ -7,13 +7,14 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "base/list.h"
 
 struct bus;
 
 struct bus_sub {
-	/* event is borrowed. May unsubscribe itself from within. */
+	/* event is borrowed. May unsubscribe anybody from within, and publish nothing. */
 	void (*event)(struct bus_sub *sub, const char *service_or_null, const json_t *event);
 	struct list link; /* private */
 };
@@ -21,6 +22,7 @@ struct bus_sub {
 struct bus *bus_new(void);
 void bus_free(struct bus *b); /* no subscriber is left */
 void bus_subscribe(struct bus *b, struct bus_sub *sub);
-void bus_unsubscribe(struct bus_sub *sub); /* also when not subscribed but initialised */
+void bus_unsubscribe(struct bus_sub *sub); /* also a second time */
+bool bus_has_subscribers(const struct bus *b);
 /* Takes the reference to event. */
 void bus_publish(struct bus *b, const char *service_or_null, json_t *event);

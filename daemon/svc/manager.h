@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * All services of the daemon: made, found by name, changed, brought back after
- * a restart. RPC methods come here; nothing below knows of RPC. Callbacks come
- * later, once, never from within the call.
+ * a restart. RPC methods come here; nothing below knows of RPC.
+ *
+ * A call that is refused at once returns -errno with *err set, and its callback
+ * never comes. One that returns 0 calls back once, later, never from within.
  */
 #pragma once
 
@@ -11,72 +13,99 @@
 #include <stdint.h>
 
 #include "ev/ev.h"
+#include "http/server.h"
 #include "proto/base/error.h"
 #include "store/store.h"
+#include "svc/bus.h"
 #include "tor/tor.h"
 
 struct manager;
 struct service;
-struct bus;
+
+#define MANAGER_MAX_SERVICES 4096u
+#define MANAGER_MAX_PATHS    64u /* of one service; more go into a directory */
 
 struct manager_config {
 	bool local_only;
-	bool listen_tcp; /* with Tor: loopback TCP instead of Unix sockets */
-	const char *state_dir;
+	bool listen_tcp;         /* with Tor: loopback TCP instead of Unix sockets */
 	const char *runtime_dir; /* sockets: RUNTIME/http/ */
-	uint32_t drain_ms;
-	uid_t tor_uid; /* peers of the Unix sockets; (uid_t)-1: any */
+	unsigned drain_ms;
+	struct http_limits limits; /* of visitors' connections */
 };
 
+/* err NULL: it is done. svc: NULL when it is gone (deleted meanwhile). */
 typedef void manager_done_fn(void *ud, const struct error *err, struct service *svc);
 
-/* tor NULL: local only. config is copied. */
-struct manager *manager_new(struct ev *ev, const struct manager_config *config, struct store *store,
-			    struct tor *tor);
-/* Loads what is saved and starts what is wanted. loaded comes when all are known. */
+/* tor NULL: local only. config is copied. Makes RUNTIME/http. */
+int manager_new(struct ev *ev, const struct manager_config *config, struct store *store,
+		struct tor *tor, struct manager **ret, struct error *err);
+/* Loads what is saved and starts what is wanted; loaded comes when all are known. */
 void manager_load(struct manager *m, void (*loaded)(void *ud, const struct error *err), void *ud);
-/* tor's status changed (main hands it on). */
+/* Tor's status changed. */
 void manager_tor_changed(struct manager *m, const struct tor_status *status);
-/* Drains and stops everything (wanted stays as it is), then stopped. cut: at once. May be
- * called a second time with cut. Afterwards manager_free. */
+/*
+ * Takes everything down (what is wanted stays wanted): after drain_ms at the
+ * latest, with cut at once. A second call with cut hurries the first; its stopped is ignored.
+ */
 void manager_stop(struct manager *m, bool cut, void (*stopped)(void *ud), void *ud);
+/* After stopped. */
 void manager_free(struct manager *m);
 struct bus *manager_bus(struct manager *m);
+struct service *manager_find(struct manager *m, const char *name);
 
 struct manager_create {
 	const char *name; /* NULL: MODE- and six characters */
 	const char *mode;
-	json_t *options; /* flat, by option name; borrowed */
-	json_t *paths;   /* array of strings; borrowed; NULL: none */
-	bool ephemeral;  /* one-off: never saved */
+	const json_t *options; /* flat, by option name; NULL: none */
+	const json_t *paths;   /* array of strings, absolute; NULL: none */
+	bool ephemeral;        /* one-off: never saved */
+	/*
+	 * Of each path a descriptor that the caller opened, to show that he may read
+	 * it; becomes the manager's if 0 is returned. NULL: the caller may make the
+	 * daemon read whatever it can (root and its own user).
+	 */
+	const int *fds;
 };
 
-/* The service exists, its address made (or to come, if no tor answered: no error then). */
-void manager_create(struct manager *m, const struct manager_create *create, manager_done_fn *cb,
-		    void *ud);
-struct service *manager_find(struct manager *m, const char *name);
-/* Wanted from now on and saved so; cb when that is on disk and the start is under way. */
-void manager_start_service(struct manager *m, struct service *svc, manager_done_fn *cb, void *ud);
-/* cb when it is down. now: running transfers are cut. */
-void manager_stop_service(struct manager *m, struct service *svc, bool now, manager_done_fn *cb,
-			  void *ud);
-void manager_restart_service(struct manager *m, struct service *svc, manager_done_fn *cb, void *ud);
-/* changes: option -> new value; unset: array of option names. *restart: borrowed array of
- * names that count only after a restart of the service. */
-typedef void manager_edit_fn(void *ud, const struct error *err, struct service *svc,
-			     const json_t *restart);
-void manager_edit(struct manager *m, struct service *svc, json_t *changes, json_t *unset,
-		  manager_edit_fn *cb, void *ud);
-void manager_rename(struct manager *m, struct service *svc, const char *name, manager_done_fn *cb,
-		    void *ud);
-/* Stops it first. cb's svc is NULL. */
-void manager_delete(struct manager *m, struct service *svc, manager_done_fn *cb, void *ud);
+/* cb: it exists, its address made (or to come, if no tor answered: no error then). */
+int manager_create(struct manager *m, const struct manager_create *create, manager_done_fn *cb,
+		   void *ud, struct error *err);
+/* cb: it is wanted, that is on disk, and the start is under way. */
+int manager_start(struct manager *m, struct service *svc, manager_done_fn *cb, void *ud,
+		  struct error *err);
+/* cb: it is down, and not wanted any more. now: running transfers are cut. */
+int manager_stop_service(struct manager *m, struct service *svc, bool now, manager_done_fn *cb,
+			 void *ud, struct error *err);
+/* Down, then up again; cb as for start. */
+int manager_restart(struct manager *m, struct service *svc, manager_done_fn *cb, void *ud,
+		    struct error *err);
+/*
+ * changes: option -> new value; unset: array of names back to their defaults.
+ * Either may be NULL. *ret_restart: new array of those that count only after a
+ * restart of the service (empty when it is stopped).
+ */
+int manager_edit(struct manager *m, struct service *svc, const json_t *changes, const json_t *unset,
+		 json_t **ret_restart, manager_done_fn *cb, void *ud, struct error *err);
+int manager_rename(struct manager *m, struct service *svc, const char *name, manager_done_fn *cb,
+		   void *ud, struct error *err);
 /* A one-off becomes a saved service of that name. */
-void manager_keep(struct manager *m, struct service *svc, const char *name, manager_done_fn *cb,
-		  void *ud);
+int manager_keep(struct manager *m, struct service *svc, const char *name, manager_done_fn *cb,
+		 void *ud, struct error *err);
+/* Stops it first (now: at once); cb's svc is NULL. */
+int manager_delete(struct manager *m, struct service *svc, bool now, manager_done_fn *cb, void *ud,
+		   struct error *err);
 
-/* New references. The object of the RPC's type Service. */
+/* Never used twice in the life of the process, also not by a service of the same name. */
+uint64_t service_serial(const struct service *svc);
+struct service *manager_find_serial(struct manager *m, uint64_t serial);
+bool service_is_ephemeral(const struct service *svc);
+const char *service_name(const struct service *svc);
+/* "running", as in the RPC's type Service. */
+const char *service_state_text(const struct service *svc);
+/* Wanted, and neither failed nor stopped: it will be running if Tor lets it. */
+bool service_is_coming_up(const struct service *svc);
+
+/* New references: the RPC's types Service (one, all) and Counts. */
 json_t *manager_service_json(const struct service *svc);
 json_t *manager_list_json(struct manager *m);
-/* {"total","running","failed"} */
 json_t *manager_counts_json(struct manager *m);

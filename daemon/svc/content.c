@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "svc/content.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fsutil.h"
+#include "ev/work.h"
+#include "proto/base/alloc.h"
+#include "svc/manager.h"
+
+struct check {
+	struct job job;
+	char **paths;
+	int *fds; /* NULL: not asked for */
+	size_t n;
+	struct error err;
+	content_checked_fn *cb;
+	void *ud;
+};
+
+static int refuse_value(struct error *err, const char *why)
+{
+	return error_set_kind(err, EINVAL, ERROR_INVALID_VALUE, "paths", why, "paths: %s", why);
+}
+
+int content_check_shape(const json_t *paths, struct error *err)
+{
+	size_t i;
+	json_t *path;
+
+	if (!json_is_array(paths) || json_array_size(paths) == 0) {
+		return refuse_value(err, "at least one file or directory is needed");
+	}
+	if (json_array_size(paths) > MANAGER_MAX_PATHS) {
+		char limit[16];
+
+		snprintf(limit, sizeof(limit), "%u", MANAGER_MAX_PATHS);
+		return error_set_kind(err, E2BIG, ERROR_LIMIT_EXCEEDED, "paths", limit,
+				      "a service takes at most %s paths: put them into one "
+				      "directory",
+				      limit);
+	}
+	json_array_foreach (paths, i, path) {
+		const char *s = json_string_value(path);
+
+		if (!s || s[0] != '/' || strlen(s) != json_string_length(path)) {
+			return refuse_value(err, "each must be an absolute path");
+		}
+		if (strlen(s) >= PATH_MAX) {
+			return refuse_value(err, "a path is too long");
+		}
+	}
+	return 0;
+}
+
+static const char *own_user(char *buf, size_t size)
+{
+	struct passwd pw, *found = NULL;
+	char space[1024];
+
+	/* No network directory is asked: the daemon's unit has only local users. */
+	if (getpwuid_r(geteuid(), &pw, space, sizeof(space), &found) == 0 && found) {
+		snprintf(buf, size, "%s", pw.pw_name);
+	} else {
+		snprintf(buf, size, "%u", geteuid());
+	}
+	return buf;
+}
+
+static int not_readable(struct error *err, int code, const char *path)
+{
+	char user[64];
+
+	own_user(user, sizeof(user));
+	if (code == EACCES || code == EPERM) {
+		return error_set_kind(err, code, ERROR_PATH_NOT_READABLE, path, strerror(code),
+				      "the daemon, which runs as user %s, may not read %s; let it, "
+				      "for example: setfacl -R -m u:%s:rX '%s' (and x on the "
+				      "directories above)",
+				      user, path, user, path);
+	}
+	return error_set_kind(err, code, ERROR_PATH_NOT_READABLE, path, strerror(code),
+			      "the daemon, which runs as user %s, cannot read %s: %s", user, path,
+			      strerror(code));
+}
+
+static int check_one(const char *path, int fd, struct error *err)
+{
+	struct stat st, own;
+
+	if (lstat(path, &st) < 0) {
+		return not_readable(err, errno, path);
+	}
+	if (S_ISLNK(st.st_mode)) {
+		return error_set_kind(err, ELOOP, ERROR_PATH_NOT_READABLE, path, "a symbolic link",
+				      "%s is a symbolic link; name what it points to", path);
+	}
+	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
+		return error_set_kind(err, EINVAL, ERROR_PATH_NOT_READABLE, path,
+				      "not a file or directory",
+				      "%s is neither a file nor a directory", path);
+	}
+	_cleanup_close_ int mine = fs_open_nofollow(path, O_RDONLY);
+
+	if (mine < 0) {
+		return not_readable(err, -mine, path);
+	}
+	if (fd < 0) {
+		return 0;
+	}
+	if (fstat(mine, &own) < 0 || fstat(fd, &st) < 0) {
+		return not_readable(err, errno, path);
+	}
+	/* O_PATH and write-only descriptors can be had without the right to read. */
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || flags & O_PATH || (flags & O_ACCMODE) == O_WRONLY) {
+		return error_set_kind(err, EPERM, ERROR_PERMISSION_DENIED,
+				      "a descriptor opened for reading", NULL,
+				      "the descriptor handed over for %s cannot be read", path);
+	}
+	if (own.st_dev != st.st_dev || own.st_ino != st.st_ino) {
+		return error_set_kind(err, EPERM, ERROR_PERMISSION_DENIED,
+				      "a descriptor of the path", NULL,
+				      "the descriptor handed over is not of %s", path);
+	}
+	return 0;
+}
+
+static void run(struct job *job)
+{
+	struct check *c = container_of(job, struct check, job);
+
+	for (size_t i = 0; i < c->n; i++) {
+		if (check_one(c->paths[i], c->fds ? c->fds[i] : -1, &c->err) < 0) {
+			return;
+		}
+	}
+}
+
+static void done(struct job *job)
+{
+	struct check *c = container_of(job, struct check, job);
+
+	c->cb(c->ud, c->err.code ? &c->err : NULL);
+	for (size_t i = 0; i < c->n; i++) {
+		free(c->paths[i]);
+		if (c->fds) {
+			close_fdp(&c->fds[i]);
+		}
+	}
+	free(c->paths);
+	free(c->fds);
+	error_done(&c->err);
+	free(c);
+}
+
+void content_check(struct ev *ev, const json_t *paths, const int *fds, content_checked_fn *cb,
+		   void *ud)
+{
+	struct check *c = xnew(struct check);
+	size_t i;
+	json_t *path;
+
+	c->n = json_array_size(paths);
+	c->paths = xcalloc(c->n, sizeof(char *));
+	json_array_foreach (paths, i, path) {
+		c->paths[i] = xstrdup(json_string_value(path));
+	}
+	if (fds) {
+		c->fds = xmemdup(fds, c->n * sizeof(int));
+	}
+	c->cb = cb;
+	c->ud = ud;
+	work_submit(ev->work, WORK_SLOW, &c->job, run, done);
+}

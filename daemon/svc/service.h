@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * One service: its saved row, and while it is up its mode, HTTP server and
+ * onion, brought up and taken down in order. For the folder svc only.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/list.h"
+#include "http/server.h"
+#include "mode/mode.h"
+#include "proto/base/error.h"
+#include "store/store.h"
+#include "svc/manager.h"
+#include "svc/transfer.h"
+#include "tor/tor.h"
+
+/*
+ *                start             listening              uploaded
+ *   STOPPED ------------> PREPARING ----------> PUBLISHING ---------> RUNNING
+ *      ^                    ^ |  '------------------------------------>^  |
+ *      |              start | |   (local only)         ^               |  | Tor lost
+ *      |                    | | cannot                 |  Tor is back  |  v
+ *      |                    | v                        '------------- OFFLINE
+ *      |                  FAILED <----- (any that is up)
+ *      '----- DRAINING <--------------- (any that is up): stop
+ *
+ * PREPARING waits for the mode (disk) and, without an address, for Tor's key;
+ * PUBLISHING and OFFLINE wait for Tor; DRAINING for transfers, at most the
+ * drain time, then for the parts to close.
+ */
+enum service_state {
+	SERVICE_STOPPED,
+	SERVICE_PREPARING,
+	SERVICE_PUBLISHING,
+	SERVICE_RUNNING,
+	SERVICE_DRAINING,
+	SERVICE_OFFLINE,
+	SERVICE_FAILED,
+};
+
+struct service {
+	struct manager *m;
+	struct list link; /* of the manager */
+	uint64_t serial;
+	struct service_row *row;
+	json_t *options; /* all of the mode, defaults included */
+	bool ephemeral;
+	bool deleting; /* no other change is taken any more */
+
+	enum service_state state;
+	char *reason;
+	int64_t started_ms; /* wall time; 0: not up */
+
+	struct mode *mode;
+	bool mode_ready;
+	struct http_server *server;
+	char *socket_path;
+	struct onion *onion;
+	struct tor_key_req *key_req;
+
+	unsigned closing;         /* parts on their way down */
+	bool taking_down;         /* parts go, or will after the drain */
+	bool start_again;         /* when everything is down */
+	uint64_t drain_until;     /* monotonic; 0: not draining */
+	struct list down_waiters; /* struct op */
+
+	struct transfers transfers;
+};
+
+/* Takes row. state STOPPED. */
+struct service *service_new(struct manager *m, struct service_row *row, bool ephemeral);
+/* Everything is down. */
+void service_free(struct service *svc);
+
+/* Brings it up; also when it is going down (then afterwards). No effect if it is up. */
+void service_start(struct service *svc);
+/* Takes it down: cut: at once, else after the drain. No effect if it is down. */
+void service_stop(struct service *svc, bool cut);
+bool service_is_down(const struct service *svc);
+/* While one drains the manager calls this a few times a second. */
+void service_drain_tick(struct service *svc, uint64_t now_ms);
+/* Tor came or went, or its kind is now known. */
+void service_tor_changed(struct service *svc, const struct tor_status *status);
+/* reason NULL: none. Tells the watchers if anything changed. */
+void service_set_state(struct service *svc, enum service_state state, const char *reason);
+/* Loads options from the row, complete with defaults. */
+int service_load_options(struct service *svc, struct error *err);
+bool service_option_bool(const struct service *svc, const char *name);
+/* -1: not set */
+json_int_t service_option_int(const struct service *svc, const char *name);
+bool service_is_public(const struct service *svc);
+const char *service_state_name(enum service_state state);
+
+/* --- what a service asks of its manager (manager.c) --- */
+struct ev *manager_ev(struct manager *m);
+struct tor *manager_tor(struct manager *m); /* NULL: local only */
+struct store *manager_store(struct manager *m);
+const struct manager_config *manager_config(const struct manager *m);
+uint64_t manager_next_id(struct manager *m);
+/* It began to drain: ticks are needed. */
+void manager_drain_started(struct manager *m);
+/* It is down: waiters may go on, the manager may be waiting for the last. */
+void manager_service_down(struct service *svc);
+/* Writes the row if the service is a saved one; nobody waits for it. */
+void manager_save(struct service *svc);
