@@ -66,6 +66,8 @@ int http_server_listen_tcp(struct http_server *s, uint16_t port, struct error *e
 uint16_t http_server_port(const struct http_server *s);
 /* Takes a connected, non-blocking stream socket as if it had been accepted. */
 void http_server_adopt(struct http_server *s, int fd);
+/* For connections accepted from now on. */
+void http_server_set_peer_uid(struct http_server *s, uid_t uid);
 void http_server_set_host(struct http_server *s, const char *host);
 /* While on, new requests get 503 with Retry-After and the connection is closed after them. */
 void http_server_set_draining(struct http_server *s, bool on);
