@@ -37,6 +37,7 @@ char *buf_reserve(struct buf *b, size_t n)
 		if (b->len) {
 			memcpy(p, b->p, b->len);
 		}
+		p[b->len] = '\0';
 		if (b->p) {
 			explicit_bzero(b->p, b->len);
 			free(b->p);

@@ -24,8 +24,14 @@ void buf_wipe(struct buf *b);
 static inline void buf_clear(struct buf *b)
 {
 	b->len = 0;
+	if (b->p) {
+		b->p[0] = '\0';
+	}
 }
-/* Room for n more bytes; returns where they begin. Add what was written to len. */
+/*
+ * Room for n more bytes and a NUL; returns where they begin. Add what was written
+ * to len, and put the NUL behind it if somebody will read it as a string.
+ */
 char *buf_reserve(struct buf *b, size_t n);
 void buf_add(struct buf *b, const void *p, size_t n);
 void buf_add_str(struct buf *b, const char *s);

@@ -52,7 +52,7 @@ int error_set(struct error *e, int code, const char *fmt, ...)
 /* p1 and p2 are copied and may be NULL. */
 int error_set_kind(struct error *e, int code, enum error_kind kind, const char *p1, const char *p2,
 		   const char *fmt, ...) __attribute__((format(printf, 6, 7)));
-/* Puts "context: " in front. Returns -code. */
+/* Puts "context: " in front. Returns -code, and 0 where e is NULL: then return your own. */
 int error_context(struct error *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Moves from to to (which may be NULL: then it is freed). */
 void error_move(struct error *to, struct error *from);
