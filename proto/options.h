@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The options of services, defined once: what the client takes on its command
+ * line, what Create and Edit take, what is kept and shown.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "proto/base/error.h"
+#include "proto/base/span.h"
+
+enum option_type {
+	OPTION_BOOL,
+	OPTION_INT,
+	OPTION_SIZE,   /* bytes; on the command line K, M, G, T */
+	OPTION_STRING, /* one line of text: no control characters */
+};
+
+enum option_modes {
+	OPTION_SHARE = 1,
+	OPTION_ALL_MODES = OPTION_SHARE,
+};
+
+enum option_flags {
+	OPTION_NEEDS_RESTART = 1, /* a change counts after the service's restart */
+	OPTION_LOCAL_ONLY = 2,    /* only for a daemon without Tor: the daemon refuses it else */
+	OPTION_TOP_LEVEL = 4,     /* shown beside "options" in the service object, not in it */
+};
+
+struct option {
+	const char *name; /* in JSON: "no_autostop_sharing"; with dashes on the command line */
+	/* Of a bool: the command-line name that sets it to false ("private"), or NULL. */
+	const char *opposite;
+	unsigned modes;
+	enum option_type type;
+	unsigned flags;
+	int64_t min, max;      /* of a number; of text: characters */
+	bool has_default;      /* else null */
+	int64_t default_value; /* bool: 0 or 1 */
+	const char *metavar;   /* "N"; NULL for a bool */
+	const char *help;      /* begins in lower case, no full stop */
+};
+
+#define OPTION_TITLE_MAX 200
+
+/* All options in the order of help texts; n of them. */
+const struct option *options_all(size_t *ret_n);
+/* "share", ...: the mode's bit, 0 if there is no such mode. */
+unsigned options_mode(const char *mode);
+
+/* By its JSON name; NULL if this mode has no such option. */
+const struct option *option_find(const char *mode, const char *name);
+
+/*
+ * in: object of option name -> value; null stands for the default. 0, or
+ * -EINVAL with ERROR_INVALID_VALUE naming the option and why.
+ */
+int options_validate(const char *mode, const json_t *in, struct error *err);
+/* New object: every option of the mode, those not set with their default. set: validated or NULL.
+ */
+json_t *options_complete(const char *mode, const json_t *set);
+
+/* --- command line --- */
+
+/*
+ * spelling: without the leading dashes, '-' and '_' alike. *ret_negated: it is
+ * the opposite name of a bool. NULL: no such option in this mode (mode NULL: in any).
+ */
+const struct option *option_find_spelling(const char *mode, struct span spelling,
+					  bool *ret_negated);
+/* "no-autostop-sharing" */
+void option_spelling(const struct option *o, char *ret, size_t size);
+/*
+ * Text as written on the command line to a JSON value, checked. text NULL: the
+ * option stood alone (a bool: true). 0, or -EINVAL with ERROR_INVALID_VALUE.
+ */
+int option_parse_text(const struct option *o, const char *text, json_t **ret, struct error *err);
