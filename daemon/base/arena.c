@@ -57,7 +57,7 @@ void *arena_alloc(struct arena *a, size_t size)
 {
 	const size_t align = _Alignof(max_align_t);
 
-	size = (size + align - 1) & ~(align - 1);
+	size = ((size ? size : 1) + align - 1) & ~(align - 1);
 	a->total += size;
 	if (size > (size_t)(a->end - a->at)) {
 		size_t usual = BLOCK_SIZE - sizeof(struct arena_block);

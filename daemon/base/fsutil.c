@@ -83,7 +83,7 @@ int fs_mkdir_p(const char *dir, mode_t mode, struct error *err)
 	_cleanup_free_ char *path = xstrdup(dir);
 	struct stat st;
 
-	for (char *p = path + 1;; p++) {
+	for (char *p = path + (*path != '\0');; p++) {
 		if (*p != '/' && *p != '\0') {
 			continue;
 		}
