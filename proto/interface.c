@@ -1,0 +1,431 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * The tables. To add a method: its in_X and out_X fields, then its line in
+ * METHODS; then regenerate docs/rpc.md (the test of it says how).
+ */
+#include "proto/interface.h"
+
+#include "proto/base/alloc.h"
+#include "proto/base/error.h"
+
+#define NULLABLE FIELD_NULLABLE
+#define ARRAY    FIELD_ARRAY
+
+/* A field of a plain kind; a field of a named type. */
+#define F(name_, kind_, flags_, doc_)                                             \
+	{                                                                         \
+		.name = name_, .kind = TYPE_##kind_, .flags = flags_, .doc = doc_ \
+	}
+#define T(name_, type_, flags_, doc_)                                                           \
+	{                                                                                       \
+		.name = name_, .kind = TYPE_NAMED, .flags = flags_, .type = &type_, .doc = doc_ \
+	}
+#define END \
+	{   \
+	}
+
+#define ENUM(variable, name_, doc_, ...)                                    \
+	static const char *const variable##_values[] = {__VA_ARGS__, NULL}; \
+	static const struct type_def variable = {.name = name_,             \
+						 .doc = doc_,               \
+						 .values = variable##_values};
+#define STRUCT(variable, name_, doc_) \
+	const struct type_def variable = {.name = name_, .doc = doc_, .fields = variable##_fields}
+
+/* --- types --- */
+
+ENUM(type_mode, "Mode", "What a service does for its visitors.", "share")
+
+ENUM(type_state, "State",
+     "Where a service is in its life. publishing: its address is fixed but not yet announced by "
+     "Tor. offline: Tor was lost, it comes back by itself.",
+     "stopped", "scheduled", "preparing", "publishing", "running", "draining", "offline", "failed")
+
+ENUM(type_goal, "Goal",
+     "What can be waited for. running: its visitors are served. reachable: and Tor has announced "
+     "its address. stopped: it is down.",
+     "running", "stopped", "reachable")
+
+ENUM(type_event_kind, "EventKind",
+     "snapshot: everything, the first event. state: a service's state changed. transfer: of a "
+     "visitor. tor: Tor's state changed.",
+     "snapshot", "state", "transfer", "tor")
+
+ENUM(type_direction, "Direction", "out: to the visitor.", "out", "in")
+
+ENUM(type_phase, "Phase", "Of a transfer. Progress comes at most four times a second.", "started",
+     "progress", "completed", "cancelled")
+
+static const struct field type_key_fields[] = {
+	F("label", STRING, 0, "Whose key it is; \"default\" is made with the service."),
+	F("private_key", STRING, NULLABLE,
+	  "What a visitor types into Tor Browser: base32, 52 characters. null: only the visitor "
+	  "has "
+	  "it."),
+	F("public_key", STRING, 0, "The same key's public half, base32."),
+	END,
+};
+static STRUCT(type_key, "Key", "A private key that opens a service to those who have it.");
+
+static const struct field type_transfers_fields[] = {
+	F("active", INT, 0, "Transfers under way."),
+	F("completed", INT, 0, "Transfers that came to their end, since the service was made."),
+	F("bytes_in", INT, 0, "From visitors."),
+	F("bytes_out", INT, 0, "To visitors."),
+	END,
+};
+static STRUCT(type_transfers, "Transfers", "What has gone through a service.");
+
+static const struct field type_service_fields[] = {
+	F("name", STRING, 0, "1 to 64 of A-Z a-z 0-9 . _ - and not beginning with a dot or dash."),
+	T("mode", type_mode, 0, "What it does."),
+	T("state", type_state, 0, "Where it is in its life."),
+	F("wanted", BOOL, 0, "Started, and so comes back after a restart of the daemon."),
+	F("reason", STRING, NULLABLE, "Why it is in this state, when that is not obvious."),
+	F("url", STRING, NULLABLE, "Its address; null: not made yet."),
+	F("onion", STRING, NULLABLE, "Its onion address without \".onion\"; null without Tor."),
+	F("backend", STRING, NULLABLE,
+	  "The socket that it listens on: unix:PATH or tcp:HOST:PORT."),
+	F("public", BOOL, 0, "Visitors need no private key."),
+	T("keys", type_key, ARRAY, "Private keys; none for a public service."),
+	F("title", STRING, NULLABLE, "Shown to visitors."),
+	F("start_at", STRING, NULLABLE, "When it starts by itself (RFC 3339)."),
+	F("stop_at", STRING, NULLABLE, "When it stops by itself (RFC 3339)."),
+	F("options", OBJECT, 0, "The options of its mode, those not set with their default."),
+	F("paths", STRING, ARRAY, "What it serves; none for modes without content."),
+	F("ephemeral", BOOL, 0, "One-off: gone with the connection that made it."),
+	T("transfers", type_transfers, 0, "What has gone through it."),
+	F("created_at", STRING, 0, "RFC 3339, in UTC, as all times."),
+	F("started_at", STRING, NULLABLE, "When it came to its present run."),
+	END,
+};
+STRUCT(type_service, "Service", "A service of the daemon.");
+
+static const struct field type_bootstrap_fields[] = {
+	F("percent", INT, 0, "How far Tor has come, 0 to 100; -1: not known."),
+	F("summary", STRING, 0, "Tor's own words for it."),
+	END,
+};
+static STRUCT(type_bootstrap, "Bootstrap", "How far Tor is on its way into the network.");
+
+static const struct field type_tor_status_fields[] = {
+	F("mode", STRING, 0, "managed: the daemon's own tor. system: one that was there. none."),
+	F("state", STRING, 0, "Of the connection to tor; \"ready\" is the good one."),
+	F("version", STRING, NULLABLE, "Of tor; null: not known yet."),
+	T("bootstrap", type_bootstrap, 0, "How far it is."),
+	F("reachable", BOOL, 0, "Services can be reached from the Tor network."),
+	F("problem", STRING, NULLABLE, "What is wrong and what to do."),
+	END,
+};
+STRUCT(type_tor_status, "TorStatus", "Tor as the daemon sees it.");
+
+static const struct field type_counts_fields[] = {
+	F("total", INT, 0, "Saved and one-off services."),
+	F("running", INT, 0, "Those that visitors are served by."),
+	F("failed", INT, 0, "Those that cannot run."),
+	END,
+};
+static STRUCT(type_counts, "Counts", "Numbers of services.");
+
+/* --- methods --- */
+
+static const struct field in_name[] = {
+	F("name", STRING, 0, "The service's name."),
+	END,
+};
+static const struct field out_service[] = {
+	T("service", type_service, 0, "The service as it is now."),
+	END,
+};
+static const struct field nothing[] = {END};
+
+static const struct field in_Create[] = {
+	T("mode", type_mode, 0, "What it does."),
+	F("name", STRING, NULLABLE, "null: the mode and six characters."),
+	F("paths", STRING, NULLABLE | ARRAY,
+	  "What it serves, absolute. With a descriptor for each, opened by the caller, in their "
+	  "order."),
+	F("options", OBJECT, NULLABLE, "By name, as in the section on options."),
+	F("ephemeral", BOOL, NULLABLE,
+	  "One-off: never saved, and gone with the connection that made it."),
+	END,
+};
+#define out_Create  out_service
+#define in_Start    in_name
+#define out_Start   out_service
+#define out_Stop    out_service
+#define in_Restart  in_name
+#define out_Restart out_service
+#define in_Show     in_name
+#define out_Show    out_service
+#define out_Rename  out_service
+#define out_Delete  nothing
+#define out_Keep    out_service
+#define in_List     nothing
+#define in_Status   nothing
+#define in_Reload   nothing
+#define out_Reload  nothing
+
+static const struct field in_Stop[] = {
+	F("name", STRING, 0, "The service's name."),
+	F("now", BOOL, NULLABLE, "Cut running transfers instead of letting them finish."),
+	END,
+};
+
+static const struct field in_Wait[] = {
+	F("name", STRING, 0, "The service's name."),
+	T("for", type_goal, 0, "What to wait for."),
+	F("timeout_ms", INT, NULLABLE, "null: as long as it takes."),
+	END,
+};
+static const struct field out_Wait[] = {
+	T("service", type_service, 0, "The service as it is now."),
+	T("tor", type_tor_status, NULLABLE, "null without Tor."),
+	F("done", BOOL, 0, "It has come to what was waited for."),
+	END,
+};
+
+static const struct field out_List[] = {
+	T("services", type_service, ARRAY, "By name."),
+	END,
+};
+
+static const struct field in_Edit[] = {
+	F("name", STRING, 0, "The service's name."),
+	F("options", OBJECT, NULLABLE, "New values by option name."),
+	F("unset", STRING, NULLABLE | ARRAY,
+	  "Names of options that shall have their default again."),
+	END,
+};
+static const struct field out_Edit[] = {
+	T("service", type_service, 0, "The service as it is now."),
+	F("restart_needed", STRING, ARRAY,
+	  "Options that count only after a restart of the service."),
+	END,
+};
+
+static const struct field in_Rename[] = {
+	F("name", STRING, 0, "The service's name."),
+	F("new_name", STRING, 0, "What it shall be called."),
+	END,
+};
+static const struct field in_Delete[] = {
+	F("name", STRING, 0, "The service's name."),
+	F("purge", BOOL, NULLABLE, "Delete received files too."),
+	END,
+};
+static const struct field in_Keep[] = {
+	F("name", STRING, 0, "The one-off service's name."),
+	F("new_name", STRING, 0, "Its name as a saved service."),
+	END,
+};
+
+static const struct field out_Status[] = {
+	F("version", STRING, 0, "Of the daemon."),
+	F("uptime", INT, 0, "Of the daemon, in seconds."),
+	F("local_only", BOOL, 0, "The daemon serves on loopback, without Tor."),
+	T("tor", type_tor_status, 0, "Tor as the daemon sees it."),
+	T("services", type_counts, 0, "Numbers of services."),
+	END,
+};
+
+static const struct field in_Watch[] = {
+	F("names", STRING, NULLABLE | ARRAY, "Services to watch; null: all."),
+	END,
+};
+static const struct field out_Watch[] = {
+	T("event", type_event_kind, 0, "Which event it is, and so which members there are."),
+	T("services", type_service, NULLABLE | ARRAY, "snapshot: the services that are watched."),
+	T("tor", type_tor_status, NULLABLE, "snapshot: Tor."),
+	F("name", STRING, NULLABLE, "state, transfer: the service."),
+	F("state", STRING, NULLABLE, "state: the service's (State). tor: Tor's."),
+	F("reason", STRING, NULLABLE, "state: why, when that is not obvious."),
+	F("id", INT, NULLABLE, "transfer: its number, unique in the daemon's life."),
+	T("direction", type_direction, NULLABLE, "transfer: which way."),
+	T("phase", type_phase, NULLABLE, "transfer: how far it is."),
+	F("bytes", INT, NULLABLE, "transfer: done so far."),
+	F("total", INT, NULLABLE, "transfer: in all; null: not known."),
+	F("percent", INT, NULLABLE, "tor: how far it is on its way into the network."),
+	END,
+};
+
+static const struct field in_History[] = {
+	F("name", STRING, NULLABLE, "Of this service only."),
+	F("before", INT, NULLABLE, "Entries older than that id only: for paging back."),
+	F("limit", INT, NULLABLE, "How many, 1 to 1000; null: 100."),
+	END,
+};
+static const struct field out_History[] = {
+	F("entries", OBJECT, ARRAY,
+	  "Newest last: id, at (RFC 3339), name, event, and what that event has besides."),
+	END,
+};
+
+/* X(name, permission, flags, documentation) */
+#define METHODS(X)                                                                             \
+	X(Create, CONTROL, METHOD_DESCRIPTORS,                                                 \
+	  "Makes a service, stopped. Its address and private key are made with it and never "  \
+	  "change; if no tor answers, the address is made when one does. Paths without "       \
+	  "descriptors are taken from root and the daemon's own user only.")                   \
+	X(Start, CONTROL, 0,                                                                   \
+	  "Starts a service and remembers it: it comes back after a crash or reboot. "         \
+	  "Answers when the start is under way; Wait tells when it can be reached.")           \
+	X(Stop, CONTROL, 0,                                                                    \
+	  "Stops a service and remembers it. Answers when it is down: running transfers are "  \
+	  "given time to finish.")                                                             \
+	X(Restart, CONTROL, 0, "Stops a service and starts it again.")                         \
+	X(Wait, READ, METHOD_MAY_STREAM,                                                       \
+	  "Waits for a service's state. With \"more\" each state on the way is told; done is " \
+	  "true in the last reply.")                                                           \
+	X(List, READ, 0, "All services.")                                                      \
+	X(Show, READ, 0, "One service.")                                                       \
+	X(Edit, CONTROL, 0,                                                                    \
+	  "Changes options of a service: all of them or, if one is refused, none.")            \
+	X(Rename, CONTROL, 0, "Gives a service another name. Its address stays.")              \
+	X(Delete, CONTROL, 0, "Stops a service and deletes it with its address and keys.")     \
+	X(Keep, CONTROL, 0, "Makes a one-off service a saved one, at the same address.")       \
+	X(Status, READ, 0, "The daemon, Tor, and how many services there are.")                \
+	X(Watch, READ, METHOD_MUST_STREAM,                                                     \
+	  "Tells what happens, an event a reply, until the connection ends. The first is a "   \
+	  "snapshot. Who does not read is dropped.")                                           \
+	X(History, READ, 0, "What has happened, from the database.")                           \
+	X(Reload, ADMIN, 0, "Reads the configuration again, as SIGHUP does.")
+
+#define X(name, permission, flags, doc) _Static_assert(sizeof("" doc) > 10, #name " has no text");
+METHODS(X)
+#undef X
+
+static const struct method_def control_methods[] = {
+#define X(name, permission, flags, doc) \
+	{#name, PERMISSION_##permission, flags, in_##name, out_##name, doc},
+	METHODS(X)
+#undef X
+};
+
+/* --- errors: the kinds of proto/base/error.h --- */
+
+#define ERROR_MESSAGE F("message", STRING, 0, "The sentence for people.")
+
+/* A kind has no parameter, one or two: "" becomes NULL, and so the table's end. */
+#define PARAMETER(text) (sizeof(text) > 1 ? text : NULL)
+
+#define X(symbol, wire_name, status, p1, p2, text)            \
+	static const struct field error_fields_##symbol[] = { \
+		ERROR_MESSAGE,                                \
+		F(PARAMETER(p1), STRING, 0, ""),              \
+		F(PARAMETER(p2), STRING, 0, ""),              \
+		END,                                          \
+	};
+ERROR_KINDS(X)
+#undef X
+
+static const struct error_def control_errors[] = {
+#define X(symbol, wire_name, status, p1, p2, text) {wire_name, error_fields_##symbol, text},
+	ERROR_KINDS(X)
+#undef X
+};
+
+static const struct type_def *const control_types[] = {
+	&type_mode,      &type_state,      &type_key,    &type_transfers, &type_service,
+	&type_bootstrap, &type_tor_status, &type_counts, &type_goal,      &type_event_kind,
+	&type_direction, &type_phase,      NULL,
+};
+
+const struct interface interface_control = {
+	.name = INTERFACE_CONTROL,
+	.doc = "Control of onionshared, the daemon that hosts Tor onion services.",
+	.types = control_types,
+	.methods = control_methods,
+	.n_methods = ARRAY_SIZE(control_methods),
+	.errors = control_errors,
+	.n_errors = ARRAY_SIZE(control_errors),
+};
+
+/* --- org.varlink.service --- */
+
+static const struct field out_GetInfo[] = {
+	F("vendor", STRING, 0, ""), F("product", STRING, 0, ""),        F("version", STRING, 0, ""),
+	F("url", STRING, 0, ""),    F("interfaces", STRING, ARRAY, ""), END,
+};
+static const struct field in_GetInterfaceDescription[] = {F("interface", STRING, 0, ""), END};
+static const struct field out_GetInterfaceDescription[] = {F("description", STRING, 0, ""), END};
+
+static const struct method_def varlink_methods[] = {
+	{"GetInfo", PERMISSION_READ, 0, nothing, out_GetInfo,
+	 "The program that answers and the interfaces that it has."},
+	{"GetInterfaceDescription", PERMISSION_READ, 0, in_GetInterfaceDescription,
+	 out_GetInterfaceDescription, "The text of an interface."},
+};
+
+static const struct field error_interface[] = {F("interface", STRING, 0, ""), END};
+static const struct field error_method[] = {F("method", STRING, 0, ""), END};
+static const struct field error_parameter[] = {F("parameter", STRING, 0, ""), END};
+
+static const struct error_def varlink_errors[] = {
+	{"InterfaceNotFound", error_interface, "There is no such interface."},
+	{"MethodNotFound", error_method, "The interface has no such method."},
+	{"MethodNotImplemented", error_method, "The method cannot be called in this way."},
+	{"InvalidParameter", error_parameter, "A parameter is not what the interface says."},
+	{"ExpectedMore", nothing, "The method must be called with \"more\"."},
+};
+
+static const struct type_def *const varlink_types[] = {NULL};
+
+const struct interface interface_varlink = {
+	.name = INTERFACE_VARLINK,
+	.doc = "What every Varlink server has: who it is and what can be asked.",
+	.types = varlink_types,
+	.methods = varlink_methods,
+	.n_methods = ARRAY_SIZE(varlink_methods),
+	.errors = varlink_errors,
+	.n_errors = ARRAY_SIZE(varlink_errors),
+};
+
+/* --- finding --- */
+
+const struct interface *interface_find(struct span name)
+{
+	static const struct interface *const all[] = {&interface_varlink, &interface_control};
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		if (span_eq(name, span_str(all[i]->name))) {
+			return all[i];
+		}
+	}
+	return NULL;
+}
+
+const struct method_def *interface_method(const struct interface *i, struct span name)
+{
+	for (size_t k = 0; k < i->n_methods; k++) {
+		if (span_eq(name, span_str(i->methods[k].name))) {
+			return &i->methods[k];
+		}
+	}
+	return NULL;
+}
+
+const struct error_def *interface_error(const struct interface *i, struct span name)
+{
+	for (size_t k = 0; k < i->n_errors; k++) {
+		if (span_eq(name, span_str(i->errors[k].name))) {
+			return &i->errors[k];
+		}
+	}
+	return NULL;
+}
+
+const char *permission_name(enum permission p)
+{
+	switch (p) {
+	case PERMISSION_NONE:
+		return "none";
+	case PERMISSION_READ:
+		return "read";
+	case PERMISSION_CONTROL:
+		return "control";
+	case PERMISSION_ADMIN:
+		return "admin";
+	}
+	return "none";
+}

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "proto/options.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+#include "proto/base/alloc.h"
+#include "proto/base/buf.h"
+#include "proto/base/utf8.h"
+#include "proto/units.h"
+
+#define COUNT_MAX INT64_C(1000000000)
+
+static const struct option options[] = {
+	{.name = "title",
+	 .modes = OPTION_ALL_MODES,
+	 .type = OPTION_STRING,
+	 .flags = OPTION_NEEDS_RESTART | OPTION_TOP_LEVEL,
+	 .min = 1,
+	 .max = OPTION_TITLE_MAX,
+	 .metavar = "TEXT",
+	 .help = "title that visitors see"},
+	{.name = "public",
+	 .opposite = "private",
+	 .modes = OPTION_ALL_MODES,
+	 .type = OPTION_BOOL,
+	 .flags = OPTION_NEEDS_RESTART | OPTION_TOP_LEVEL,
+	 .has_default = true,
+	 .help = "visitors need no private key"},
+	{.name = "pow",
+	 .modes = OPTION_ALL_MODES,
+	 .type = OPTION_BOOL,
+	 .flags = OPTION_NEEDS_RESTART,
+	 .has_default = true,
+	 .help = "Tor's proof-of-work defence against floods"},
+	{.name = "max_connections",
+	 .modes = OPTION_ALL_MODES,
+	 .type = OPTION_INT,
+	 .flags = OPTION_NEEDS_RESTART,
+	 .min = 1,
+	 .max = 100000,
+	 .has_default = true,
+	 .default_value = 1000,
+	 .metavar = "N",
+	 .help = "open connections of visitors"},
+	{.name = "port",
+	 .modes = OPTION_ALL_MODES,
+	 .type = OPTION_INT,
+	 .flags = OPTION_NEEDS_RESTART | OPTION_LOCAL_ONLY,
+	 .min = 1,
+	 .max = 65535,
+	 .metavar = "N",
+	 .help = "the loopback port, where the daemon runs with --local-only"},
+	{.name = "no_autostop_sharing",
+	 .modes = OPTION_SHARE,
+	 .type = OPTION_BOOL,
+	 .flags = OPTION_NEEDS_RESTART,
+	 .has_default = true,
+	 .help = "keep sharing after the first complete download"},
+	{.name = "max_downloads",
+	 .modes = OPTION_SHARE,
+	 .type = OPTION_INT,
+	 .flags = OPTION_NEEDS_RESTART,
+	 .min = 1,
+	 .max = COUNT_MAX,
+	 .metavar = "N",
+	 .help = "stop after N complete downloads, not after the first"},
+	{.name = "log_filenames",
+	 .modes = OPTION_SHARE,
+	 .type = OPTION_BOOL,
+	 .flags = OPTION_NEEDS_RESTART,
+	 .has_default = true,
+	 .help = "put requested paths into the history"},
+};
+
+const struct option *options_all(size_t *ret_n)
+{
+	*ret_n = ARRAY_SIZE(options);
+	return options;
+}
+
+unsigned options_mode(const char *mode)
+{
+	static const struct {
+		const char *name;
+		unsigned bit;
+	} modes[] = {{"share", OPTION_SHARE}};
+
+	for (size_t i = 0; mode && i < ARRAY_SIZE(modes); i++) {
+		if (strcmp(modes[i].name, mode) == 0) {
+			return modes[i].bit;
+		}
+	}
+	return 0;
+}
+
+const struct option *option_find(const char *mode, const char *name)
+{
+	unsigned bit = options_mode(mode);
+
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+		if ((options[i].modes & bit) && strcmp(options[i].name, name) == 0) {
+			return &options[i];
+		}
+	}
+	return NULL;
+}
+
+/* --- values --- */
+
+static int refuse(struct error *err, const char *field, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+static int refuse(struct error *err, const char *field, const char *fmt, ...)
+{
+	struct buf why = BUF_INIT;
+	va_list ap;
+
+	va_start(ap, fmt);
+	buf_vprintf(&why, fmt, ap);
+	va_end(ap);
+	error_set_kind(err, EINVAL, ERROR_INVALID_VALUE, field, why.p, "%s: %s", field, why.p);
+	buf_done(&why);
+	return -EINVAL;
+}
+
+static int refuse_range(const struct option *o, struct error *err)
+{
+	return refuse(err, o->name, "must be a whole number from %" PRId64 " to %" PRId64, o->min,
+		      o->max);
+}
+
+/*
+ * Would it break a line or turn its direction? Joiners and variation selectors
+ * are left: scripts and emoji need them.
+ */
+static bool is_control(uint32_t c)
+{
+	return c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x2028 && c <= 0x202e) ||
+	       (c >= 0x2066 && c <= 0x2069);
+}
+
+static int check_text(const struct option *o, struct span s, struct error *err)
+{
+	int64_t characters = 0;
+
+	while (s.n) {
+		uint32_t c;
+		size_t n = utf8_decode(s, &c);
+
+		if (n == 0) {
+			return refuse(err, o->name, "is not valid UTF-8");
+		}
+		if (is_control(c)) {
+			return refuse(err, o->name, "must be one line without control characters");
+		}
+		characters++;
+		s = span_from(s, n);
+	}
+	if (characters < o->min) {
+		return refuse(err, o->name, "must not be empty");
+	}
+	if (characters > o->max) {
+		return refuse(err, o->name, "is longer than %" PRId64 " characters", o->max);
+	}
+	return 0;
+}
+
+static int check_value(const struct option *o, const json_t *value, struct error *err)
+{
+	if (json_is_null(value)) {
+		return 0;
+	}
+	switch (o->type) {
+	case OPTION_BOOL:
+		return json_is_boolean(value) ? 0 : refuse(err, o->name, "must be true or false");
+	case OPTION_INT:
+	case OPTION_SIZE:
+		return json_is_integer(value) && json_integer_value(value) >= o->min &&
+				       json_integer_value(value) <= o->max
+			       ? 0
+			       : refuse_range(o, err);
+	case OPTION_STRING:
+		if (!json_is_string(value)) {
+			return refuse(err, o->name, "must be text");
+		}
+		return check_text(o, span_of(json_string_value(value), json_string_length(value)),
+				  err);
+	}
+	return -EINVAL;
+}
+
+static int refuse_unknown(const char *mode, const char *name, struct error *err)
+{
+	struct buf shown = BUF_INIT;
+	struct span s = span_str(name);
+	int r;
+
+	utf8_escape(&shown, s.n > 64 ? span_of(s.p, 64) : s);
+	r = refuse(err, shown.len ? shown.p : "options", "is no option of the mode %s", mode);
+	buf_done(&shown);
+	return r;
+}
+
+int options_validate(const char *mode, const json_t *in, struct error *err)
+{
+	/* Jansson's iterators take a pointer to a mutable object and leave it as it is. */
+	json_t *object = (json_t *)(uintptr_t)in;
+
+	if (!options_mode(mode)) {
+		return refuse(err, "mode", "there is no such mode");
+	}
+	if (in && !json_is_object(in)) {
+		return refuse(err, "options", "must be an object");
+	}
+	for (void *it = json_object_iter(object); it; it = json_object_iter_next(object, it)) {
+		const char *name = json_object_iter_key(it);
+		const struct option *o = option_find(mode, name);
+		int r = o ? check_value(o, json_object_iter_value(it), err)
+			  : refuse_unknown(mode, name, err);
+
+		if (r < 0) {
+			return r;
+		}
+	}
+	return 0;
+}
+
+static json_t *default_of(const struct option *o)
+{
+	if (!o->has_default) {
+		return json_null();
+	}
+	return o->type == OPTION_BOOL ? json_boolean(o->default_value)
+				      : json_integer(o->default_value);
+}
+
+json_t *options_complete(const char *mode, const json_t *set)
+{
+	unsigned bit = options_mode(mode);
+	json_t *all = json_object();
+
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+		const struct option *o = &options[i];
+		json_t *value = json_object_get(set, o->name);
+
+		if (!(o->modes & bit)) {
+			continue;
+		}
+		if (value && !json_is_null(value)) {
+			json_object_set(all, o->name, value);
+		} else {
+			json_object_set_new(all, o->name, default_of(o));
+		}
+	}
+	return all;
+}
+
+/* --- command line --- */
+
+static bool is_spelling(const char *name, struct span s)
+{
+	if (!name || strlen(name) != s.n) {
+		return false;
+	}
+	for (size_t i = 0; i < s.n; i++) {
+		char c = s.p[i] == '-' ? '_' : s.p[i];
+
+		if (c != name[i]) {
+			return false;
+		}
+	}
+	return true;
+}
+
+const struct option *option_find_spelling(const char *mode, struct span spelling, bool *ret_negated)
+{
+	unsigned bits = mode ? options_mode(mode) : OPTION_ALL_MODES;
+
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+		const struct option *o = &options[i];
+		bool negated = is_spelling(o->opposite, spelling);
+
+		if ((o->modes & bits) && (negated || is_spelling(o->name, spelling))) {
+			*ret_negated = negated;
+			return o;
+		}
+	}
+	return NULL;
+}
+
+void option_spelling(const struct option *o, char *ret, size_t size)
+{
+	size_t i;
+
+	for (i = 0; i + 1 < size && o->name[i]; i++) {
+		ret[i] = o->name[i] == '_' ? '-' : o->name[i];
+	}
+	if (size) {
+		ret[i] = '\0';
+	}
+}
+
+/* A bool of the command line: alone, or as people write it. */
+static int parse_bool(const char *text, bool *ret)
+{
+	static const char *const yes[] = {"true", "yes", "on", "1"};
+	static const char *const no[] = {"false", "no", "off", "0"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(yes); i++) {
+		if (!text || strcmp(text, yes[i]) == 0) {
+			*ret = true;
+			return 0;
+		}
+		if (strcmp(text, no[i]) == 0) {
+			*ret = false;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+int option_parse_text(const struct option *o, const char *text, json_t **ret, struct error *err)
+{
+	json_t *value = NULL;
+	uint64_t n;
+	bool yes;
+	int r;
+
+	if (!text && o->type != OPTION_BOOL) {
+		return refuse(err, o->name, "needs a value");
+	}
+	switch (o->type) {
+	case OPTION_BOOL:
+		if (parse_bool(text, &yes) < 0) {
+			return refuse(err, o->name, "must be yes or no");
+		}
+		value = json_boolean(yes);
+		break;
+	case OPTION_INT:
+		if (span_u64(span_str(text), INT64_MAX, &n) < 0) {
+			return refuse_range(o, err);
+		}
+		value = json_integer((json_int_t)n);
+		break;
+	case OPTION_SIZE:
+		if (units_parse_size(span_str(text), &n) < 0 || n > INT64_MAX) {
+			return refuse(err, o->name,
+				      "must be a number of bytes, with K, M, G or T if you like");
+		}
+		value = json_integer((json_int_t)n);
+		break;
+	case OPTION_STRING:
+		value = json_string(text);
+		if (!value) {
+			return refuse(err, o->name, "is not valid UTF-8");
+		}
+		break;
+	}
+	r = check_value(o, value, err);
+	if (r < 0) {
+		json_decref(value);
+		return r;
+	}
+	*ret = value;
+	return 0;
+}
