@@ -60,7 +60,8 @@ void bufpool_put(struct bufpool *p, char *buffer)
 	} else {
 		free(buffer);
 	}
-	if (!list_empty(&p->waiting)) {
+	/* Who is called need not take the buffer; then the next in line may have it. */
+	while (p->in_use < p->limit && !list_empty(&p->waiting)) {
 		struct bufpool_wait *wait = list_entry(p->waiting.next, struct bufpool_wait, link);
 
 		list_remove(&wait->link);

@@ -17,7 +17,10 @@
 struct bufpool;
 
 struct bufpool_wait {
-	/* On the loop, once, never from within bufpool_wait: try bufpool_get again. */
+	/*
+	 * On the loop, once, never from within bufpool_wait: bufpool_get succeeds now.
+	 * Do not wait again without having tried it.
+	 */
 	void (*ready)(struct bufpool_wait *wait);
 	struct list link; /* private; list_init'ed by bufpool_wait_init */
 };

@@ -186,10 +186,15 @@ int listener_open_unix(struct ev *ev, const char *path, mode_t mode, listener_ac
 		return error_set(err, errno, "cannot make a socket: %s", strerror(errno));
 	}
 	/* Nobody can connect before listen(), so the mode may be set in between. */
-	if (bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 || chmod(path, mode) < 0 ||
-	    listen(fd, LISTENER_BACKLOG) < 0 || lstat(path, &st) < 0) {
+	bool bound = bind(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0;
+
+	if (!bound || chmod(path, mode) < 0 || listen(fd, LISTENER_BACKLOG) < 0 ||
+	    lstat(path, &st) < 0) {
 		r = error_set(err, errno, "cannot listen on %s: %s", path, strerror(errno));
 		close(fd);
+		if (bound) {
+			unlink(path);
+		}
 		return r;
 	}
 	r = start(ev, fd, false, cb, ud, ret);
@@ -242,15 +247,19 @@ int listener_open_fd(struct ev *ev, int fd, listener_accept_fn *cb, void *ud, st
 	socklen_t int_len = sizeof(listening);
 
 	if (getsockname(fd, (struct sockaddr *)&addr, &len) < 0 ||
-	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &int_len) < 0) {
-		return error_set(err, errno, "the socket handed over cannot be used: %s",
-				 strerror(errno));
+	    getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &int_len) < 0 ||
+	    fcntl(fd, F_SETFL, O_NONBLOCK) < 0) {
+		r = error_set(err, errno, "the socket handed over cannot be used: %s",
+			      strerror(errno));
+		close(fd);
+		return r;
 	}
 	if (!listening || addr.ss_family != AF_UNIX) {
+		close(fd);
 		return error_set(err, EINVAL,
 				 "the socket handed over is not a listening Unix socket");
 	}
-	r = fcntl(fd, F_SETFL, O_NONBLOCK) < 0 ? -errno : start(ev, fd, false, cb, ud, ret);
+	r = start(ev, fd, false, cb, ud, ret);
 	if (r < 0) {
 		return error_set(err, -r, "cannot watch the socket handed over: %s", strerror(-r));
 	}

@@ -34,7 +34,7 @@ int listener_open_unix(struct ev *ev, const char *path, mode_t mode, listener_ac
 /* 127.0.0.1; port 0: the system chooses one. */
 int listener_open_tcp(struct ev *ev, uint16_t port, listener_accept_fn *cb, void *ud,
 		      struct listener **ret, struct error *err);
-/* One handed over (systemd). It becomes the listener's. */
+/* One handed over (systemd). It becomes the listener's, and is closed if it cannot. */
 int listener_open_fd(struct ev *ev, int fd, listener_accept_fn *cb, void *ud, struct listener **ret,
 		     struct error *err);
 uint16_t listener_port(const struct listener *l); /* 0 for Unix */
