@@ -8,6 +8,14 @@
 
 struct bus {
 	struct list subs;
+	bool telling;
+	struct list queue; /* struct queued */
+};
+
+struct queued {
+	struct list link;
+	char *service;
+	json_t *event;
 };
 
 struct bus *bus_new(void)
@@ -15,6 +23,7 @@ struct bus *bus_new(void)
 	struct bus *b = xnew(struct bus);
 
 	list_init(&b->subs);
+	list_init(&b->queue);
 	return b;
 }
 
@@ -41,7 +50,7 @@ bool bus_has_subscribers(const struct bus *b)
 	return !list_empty(&b->subs);
 }
 
-void bus_publish(struct bus *b, const char *service, json_t *event)
+static void tell_all(struct bus *b, const char *service, const json_t *event)
 {
 	/* A subscriber may leave, and take others with it: go by a ring of those still to tell. */
 	struct list todo;
@@ -60,5 +69,26 @@ void bus_publish(struct bus *b, const char *service, json_t *event)
 		list_append(&b->subs, &sub->link);
 		sub->event(sub, service, event);
 	}
-	json_decref(event);
+}
+
+void bus_publish(struct bus *b, const char *service, json_t *event)
+{
+	struct queued *q = xnew(struct queued);
+
+	q->service = service ? xstrdup(service) : NULL;
+	q->event = event;
+	list_append(&b->queue, &q->link);
+	if (b->telling) {
+		return;
+	}
+	b->telling = true;
+	while (!list_empty(&b->queue)) {
+		q = list_entry(b->queue.next, struct queued, link);
+		list_remove(&q->link);
+		tell_all(b, q->service, q->event);
+		free(q->service);
+		json_decref(q->event);
+		free(q);
+	}
+	b->telling = false;
 }

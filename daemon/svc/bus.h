@@ -14,7 +14,7 @@
 struct bus;
 
 struct bus_sub {
-	/* event is borrowed. May unsubscribe anybody from within, and publish nothing. */
+	/* event is borrowed. May unsubscribe anybody from within. */
 	void (*event)(struct bus_sub *sub, const char *service_or_null, const json_t *event);
 	struct list link; /* private */
 };
@@ -24,5 +24,8 @@ void bus_free(struct bus *b); /* no subscriber is left */
 void bus_subscribe(struct bus *b, struct bus_sub *sub);
 void bus_unsubscribe(struct bus_sub *sub); /* also a second time */
 bool bus_has_subscribers(const struct bus *b);
-/* Takes the reference to event. */
+/*
+ * Takes the reference to event. From within a subscriber's callback it is told
+ * after the present one: everybody sees events in the same order.
+ */
 void bus_publish(struct bus *b, const char *service_or_null, json_t *event);

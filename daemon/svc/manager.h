@@ -41,6 +41,8 @@ int manager_new(struct ev *ev, const struct manager_config *config, struct store
 		struct tor *tor, struct manager **ret, struct error *err);
 /* Loads what is saved and starts what is wanted; loaded comes when all are known. */
 void manager_load(struct manager *m, void (*loaded)(void *ud, const struct error *err), void *ud);
+/* New values after a reload: for drains that begin, and services that start, from now on. */
+void manager_reconfigure(struct manager *m, unsigned drain_ms, const struct http_limits *limits);
 /* Tor's status changed. */
 void manager_tor_changed(struct manager *m, const struct tor_status *status);
 /*

@@ -93,17 +93,19 @@ void service_set_state(struct service *svc, enum service_state state, const char
 	}
 }
 
-int service_load_options(struct service *svc, struct error *err)
+void service_set_options(struct service *svc)
 {
-	json_t *complete = NULL;
-	int r = options_complete(svc->row->mode, svc->row->options, &complete, err);
-
-	if (r < 0) {
-		return r;
-	}
 	json_decref(svc->options);
-	svc->options = complete;
-	return 0;
+	svc->options = options_complete(svc->row->mode, svc->row->options);
+}
+
+void service_set_broken(struct service *svc, const char *why)
+{
+	log_error("service %s cannot be used: %s", svc->row->name, why);
+	svc->broken = true;
+	svc->state = SERVICE_FAILED;
+	free(svc->reason);
+	svc->reason = xstrdup(why);
 }
 
 bool service_option_bool(const struct service *svc, const char *name)
@@ -586,7 +588,7 @@ void service_start(struct service *svc)
 		.title = json_string_value(json_object_get(svc->options, "title")),
 		.options = svc->options,
 		.secret = svc->row->secret,
-		.paths = (char *const *)paths,
+		.paths = paths,
 	};
 
 	/* After a completion the count of downloads begins anew, and its reason is history. */

@@ -50,6 +50,7 @@ struct service {
 	json_t *options; /* all of the mode, defaults included */
 	bool ephemeral;
 	bool deleting; /* no other change is taken any more */
+	bool broken;   /* what was loaded cannot be used; it can only be deleted */
 
 	enum service_state state;
 	char *reason;
@@ -87,8 +88,10 @@ void service_drain_tick(struct service *svc, uint64_t now_ms);
 void service_tor_changed(struct service *svc, const struct tor_status *status);
 /* reason NULL: none. Tells the watchers if anything changed. */
 void service_set_state(struct service *svc, enum service_state state, const char *reason);
-/* Loads options from the row, complete with defaults. */
-int service_load_options(struct service *svc, struct error *err);
+/* Takes the row's options, which are valid, with the defaults of the others. */
+void service_set_options(struct service *svc);
+/* What was loaded cannot be used: state FAILED, and it stays so. */
+void service_set_broken(struct service *svc, const char *why);
 bool service_option_bool(const struct service *svc, const char *name);
 /* -1: not set */
 json_int_t service_option_int(const struct service *svc, const char *name);

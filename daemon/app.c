@@ -1,0 +1,393 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Up: lock and database -> Tor -> services -> control socket -> ready.
+ * Down, by TERM or INT: services drain -> control socket -> services -> Tor -> database.
+ * A second signal cuts what still drains.
+ */
+#include "app.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sysexits.h>
+#include <unistd.h>
+#include <uv.h>
+
+#include "base/crypto.h"
+#include "base/fsutil.h"
+#include "base/log.h"
+#include "ev/ev.h"
+#include "proto/base/alloc.h"
+#include "rpc/methods.h"
+#include "sd/sd.h"
+#include "store/store.h"
+#include "svc/manager.h"
+#include "tor/tor.h"
+#include "version.h"
+
+#define FILES_WANTED   65536u
+#define CREDENTIAL     "onionshared.key"
+#define CREDENTIAL_MAX 128
+
+struct app {
+	const struct app_config *config;
+	uv_loop_t loop;
+	struct ev ev;
+	struct store *store;
+	struct tor *tor;
+	struct manager *manager;
+	struct rpc_server *rpc;
+	struct rpc_env env;
+	uv_signal_t signals[3]; /* TERM, INT, HUP */
+	bool stopping;
+	int exit_status;
+};
+
+/* --- down --- */
+
+static void on_signal_closed(uv_handle_t *handle)
+{
+	(void)handle;
+}
+
+static void store_closed(void *ud)
+{
+	struct app *app = ud;
+
+	app->store = NULL;
+	for (size_t i = 0; i < ARRAY_SIZE(app->signals); i++) {
+		uv_close((uv_handle_t *)&app->signals[i], on_signal_closed);
+	}
+}
+
+static void tor_stopped(void *ud)
+{
+	struct app *app = ud;
+
+	app->tor = NULL;
+	store_close(app->store, store_closed, app);
+}
+
+static void rpc_closed(void *ud)
+{
+	struct app *app = ud;
+
+	app->rpc = NULL;
+	manager_free(take_ptr(app->manager));
+	if (app->tor) {
+		tor_stop(app->tor, tor_stopped, app);
+	} else {
+		tor_stopped(app);
+	}
+}
+
+static void manager_stopped(void *ud)
+{
+	struct app *app = ud;
+
+	if (app->rpc) {
+		rpc_server_close(app->rpc, rpc_closed, app);
+	} else {
+		rpc_closed(app);
+	}
+}
+
+static void stop(struct app *app, bool cut)
+{
+	if (!app->stopping) {
+		app->stopping = true;
+		sd_tell("STOPPING=1");
+	}
+	manager_stop(app->manager, cut, manager_stopped, app);
+}
+
+static void fail(struct app *app, int exit_status, const struct error *err)
+{
+	log_error("%s", error_text(err));
+	app->exit_status = exit_status;
+	stop(app, true);
+}
+
+/* --- reload --- */
+
+static struct http_limits visitor_limits(const struct config *c)
+{
+	struct http_limits l = http_limits_default;
+
+	l.head_ms = (unsigned)c->head_seconds * 1000;
+	l.idle_ms = (unsigned)c->idle_seconds * 1000;
+	l.body_ms = (unsigned)c->body_seconds * 1000;
+	l.write_ms = (unsigned)c->write_seconds * 1000;
+	l.min_rate = (unsigned)c->min_rate;
+	return l;
+}
+
+static void apply(struct app *app)
+{
+	const struct config *c = app->config->config;
+	struct history_limits history = {.max_rows = (int64_t)c->history_max_rows,
+					 .max_days = (int64_t)c->history_max_days};
+
+	log_set_level(c->log_level);
+	store_history_limits(app->store, &history);
+	if (app->manager) {
+		struct http_limits limits = visitor_limits(c);
+
+		manager_reconfigure(app->manager, (unsigned)c->drain_seconds * 1000, &limits);
+	}
+}
+
+static int reload(void *ud, struct error *err)
+{
+	struct app *app = ud;
+	struct config new;
+
+	config_init(&new);
+	if (app->config->reload(&new, err) < 0) {
+		config_done(&new);
+		return -EINVAL;
+	}
+	config_done(app->config->config);
+	*app->config->config = new;
+	apply(app);
+	log_notice("the configuration was read again");
+	return 0;
+}
+
+static void on_signal(uv_signal_t *handle, int signum)
+{
+	struct app *app = handle->data;
+	struct error err = ERROR_INIT;
+
+	if (signum != SIGHUP) {
+		log_notice("%s", app->stopping ? "stopping at once" : "stopping");
+		stop(app, app->stopping);
+	} else if (reload(app, &err) < 0) {
+		log_error("the configuration was not read again, the old one stays: %s",
+			  error_text(&err));
+		error_done(&err);
+	}
+}
+
+/* --- up --- */
+
+static gid_t control_group(const char *name)
+{
+	struct group grp, *found = NULL;
+	char space[4096];
+
+	if (!name || !*name || getgrnam_r(name, &grp, space, sizeof(space), &found) != 0 ||
+	    !found) {
+		return (gid_t)-1;
+	}
+	return found->gr_gid;
+}
+
+static int listen_rpc(struct app *app, struct error *err)
+{
+	struct rpc_config config = {
+		.version = ONIONSHARED_VERSION,
+		.control_group = control_group(app->config->config->control_group),
+	};
+	_cleanup_free_ char *path = xasprintf("%s/control.sock", app->config->runtime_dir);
+	int fd = sd_control_socket();
+
+	app->rpc = rpc_server_new(&app->ev, &config, rpc_methods, &app->env);
+	return fd >= 0 ? rpc_server_listen_fd(app->rpc, fd, err)
+		       : rpc_server_listen(app->rpc, path, err);
+}
+
+static void on_loaded(void *ud, const struct error *err)
+{
+	struct app *app = ud;
+	struct error listen_err = ERROR_INIT;
+
+	if (app->stopping) {
+		return;
+	}
+	if (err) {
+		fail(app, EX_OSERR, err);
+		return;
+	}
+	int r = listen_rpc(app, &listen_err);
+
+	if (r < 0) {
+		fail(app, r == -EADDRINUSE ? EX_UNAVAILABLE : EX_OSERR, &listen_err);
+		error_done(&listen_err);
+		return;
+	}
+	log_notice("onionshared %s is ready", ONIONSHARED_VERSION);
+	sd_tell("READY=1");
+}
+
+static void on_tor_changed(void *ud, const struct tor_status *status)
+{
+	struct app *app = ud;
+
+	manager_tor_changed(app->manager, status);
+}
+
+static int read_credential(uint8_t ret[static CREDENTIAL_MAX + 1], size_t *ret_len,
+			   struct error *err)
+{
+	const char *dir = getenv("CREDENTIALS_DIRECTORY");
+	_cleanup_free_ char *path = dir ? xasprintf("%s/" CREDENTIAL, dir) : NULL;
+	char *text;
+
+	*ret_len = 0;
+	if (!path || (access(path, F_OK) < 0 && errno == ENOENT)) {
+		return 0;
+	}
+	ssize_t n = fs_read_file(path, CREDENTIAL_MAX, &text);
+
+	if (n < 0) {
+		return error_set(err, (int)-n, "cannot read the credential " CREDENTIAL ": %s",
+				 strerror((int)-n));
+	}
+	memcpy(ret, text, (size_t)n);
+	*ret_len = (size_t)n;
+	crypto_wipe(text, (size_t)n);
+	free(text);
+	return 0;
+}
+
+static int open_store(struct app *app, struct error *err)
+{
+	uint8_t credential[CREDENTIAL_MAX + 1];
+	struct store_config config = {.state_dir = app->config->state_dir};
+	int exit_status = EX_OSERR;
+
+	if (read_credential(credential, &config.credential_len, err) < 0) {
+		return EX_NOPERM;
+	}
+	config.credential = config.credential_len ? credential : NULL;
+	int r = store_open(&app->ev, &config, &app->store, err, &exit_status);
+
+	crypto_wipe(credential, sizeof(credential));
+	return r < 0 ? exit_status : 0;
+}
+
+static void make_tor(struct app *app)
+{
+	static const struct tor_ops ops = {.changed = on_tor_changed};
+	const struct config *c = app->config->config;
+	_cleanup_free_ char *data = xasprintf("%s/tor", app->config->state_dir);
+	_cleanup_free_ char *runtime = xasprintf("%s/tor", app->config->runtime_dir);
+	struct tor_config config = {
+		.mode = c->tor_mode,
+		.control = c->tor_control,
+		.password_file = c->tor_password_file,
+		.binary = c->tor_binary,
+		.torrc = c->tor_torrc,
+		.data_dir = data,
+		.runtime_dir = runtime,
+	};
+
+	app->tor = tor_new(&app->ev, &config, &ops, app);
+}
+
+static int make_manager(struct app *app, struct error *err)
+{
+	const struct config *c = app->config->config;
+	struct manager_config config = {
+		.local_only = app->config->local_only,
+		.listen_tcp = c->tor_listen == CONFIG_LISTEN_TCP,
+		.runtime_dir = app->config->runtime_dir,
+		.drain_ms = (unsigned)c->drain_seconds * 1000,
+		.limits = visitor_limits(c),
+	};
+
+	return manager_new(&app->ev, &config, app->store, app->tor, &app->manager, err);
+}
+
+static void watch_signals(struct app *app)
+{
+	static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++) {
+		uv_signal_init(&app->loop, &app->signals[i]);
+		app->signals[i].data = app;
+		uv_signal_start(&app->signals[i], on_signal, numbers[i]);
+	}
+}
+
+static void raise_file_limit(void)
+{
+	struct rlimit lim;
+
+	if (getrlimit(RLIMIT_NOFILE, &lim) == 0 && lim.rlim_cur < FILES_WANTED) {
+		lim.rlim_cur = lim.rlim_max < FILES_WANTED ? lim.rlim_max : FILES_WANTED;
+		setrlimit(RLIMIT_NOFILE, &lim);
+	}
+}
+
+/* What cannot be begun; nothing of it runs yet. */
+static int give_up(struct app *app, int exit_status, struct error *err)
+{
+	log_error("%s", error_text(err));
+	error_done(err);
+	app->exit_status = exit_status;
+	watch_signals(app);
+	if (app->store) {
+		tor_stopped(app);
+	} else {
+		store_closed(app);
+	}
+	return exit_status;
+}
+
+static void begin(struct app *app)
+{
+	struct error err = ERROR_INIT;
+	int exit_status;
+
+	if (fs_mkdir_p(app->config->runtime_dir, 0711, &err) < 0) {
+		give_up(app, EX_CANTCREAT, &err);
+		return;
+	}
+	exit_status = open_store(app, &err);
+	if (exit_status) {
+		give_up(app, exit_status, &err);
+		return;
+	}
+	if (!app->config->local_only) {
+		make_tor(app);
+	}
+	if (make_manager(app, &err) < 0) {
+		give_up(app, EX_CANTCREAT, &err);
+		return;
+	}
+	app->env = (struct rpc_env){
+		.ev = &app->ev,
+		.manager = app->manager,
+		.store = app->store,
+		.tor = app->tor,
+		.started_ms = ev_now_ms(&app->ev),
+		.reload = reload,
+		.reload_ud = app,
+	};
+	apply(app);
+	watch_signals(app);
+	manager_load(app->manager, on_loaded, app);
+	if (app->tor) {
+		tor_start(app->tor);
+	}
+}
+
+int app_run(const struct app_config *config)
+{
+	struct app app = {.config = config};
+
+	raise_file_limit();
+	signal(SIGPIPE, SIG_IGN);
+	uv_loop_init(&app.loop);
+	ev_init(&app.ev, &app.loop, config->config->buffers);
+	begin(&app);
+	uv_run(&app.loop, UV_RUN_DEFAULT);
+	ev_done(&app.ev);
+	uv_loop_close(&app.loop);
+	return app.exit_status;
+}

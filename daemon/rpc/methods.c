@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "rpc/methods.h"
+
+#include <errno.h>
+
+const struct rpc_method rpc_methods[] = {
+	{"Create", rpc_create}, {"Start", rpc_start},
+	{"Stop", rpc_stop},     {"Restart", rpc_restart},
+	{"Wait", rpc_wait},     {"List", rpc_list},
+	{"Show", rpc_show},     {"Edit", rpc_edit},
+	{"Rename", rpc_rename}, {"Delete", rpc_delete},
+	{"Keep", rpc_keep},     {"Status", rpc_status},
+	{"Watch", rpc_watch},   {"History", rpc_history},
+	{"Reload", rpc_reload}, {NULL, NULL},
+};
+
+const char *rpc_string(const struct rpc_call *call, const char *member)
+{
+	return json_string_value(json_object_get(call->params, member));
+}
+
+bool rpc_bool(const struct rpc_call *call, const char *member)
+{
+	return json_is_true(json_object_get(call->params, member));
+}
+
+json_int_t rpc_int(const struct rpc_call *call, const char *member, json_int_t otherwise)
+{
+	const json_t *v = json_object_get(call->params, member);
+
+	return json_is_integer(v) ? json_integer_value(v) : otherwise;
+}
+
+struct service *rpc_service(struct rpc_call *call, const struct rpc_env *env)
+{
+	const char *name = rpc_string(call, "name");
+	struct service *svc = manager_find(env->manager, name);
+
+	if (!svc) {
+		struct error err = ERROR_INIT;
+
+		error_set_kind(&err, ENOENT, ERROR_NO_SUCH_SERVICE, name, NULL,
+			       "there is no service named %s", name);
+		rpc_reply_error(call, &err);
+		error_done(&err);
+	}
+	return svc;
+}
+
+json_t *rpc_service_reply(const struct service *svc)
+{
+	return json_pack("{s:o}", "service", manager_service_json(svc));
+}
+
+json_t *rpc_tor_json(const struct rpc_env *env)
+{
+	if (!env->tor) {
+		return json_pack("{s:s, s:s, s:n, s:{s:i, s:s}, s:b, s:n}", "mode", "none", "state",
+				 "off", "version", "bootstrap", "percent", -1, "summary",
+				 "local only", "reachable", 0, "problem");
+	}
+	const struct tor_status *t = tor_status(env->tor);
+
+	return json_pack("{s:s, s:s, s:s?, s:{s:i, s:s}, s:b, s:s?}", "mode",
+			 tor_mode_name(t->mode), "state", tor_state_name(t->state), "version",
+			 t->version[0] ? t->version : NULL, "bootstrap", "percent", t->bootstrap,
+			 "summary", t->summary, "reachable", t->reachable, "problem", t->problem);
+}

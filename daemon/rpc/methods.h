@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The methods of org.onionshared.Control: a file a group. What they need is here. */
+#pragma once
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "rpc/rpc.h"
+#include "store/store.h"
+#include "svc/manager.h"
+#include "tor/tor.h"
+
+/* What the methods work on; the ud of every handler. */
+struct rpc_env {
+	struct ev *ev;
+	struct manager *manager;
+	struct store *store;
+	struct tor *tor;     /* NULL: local only */
+	uint64_t started_ms; /* monotonic */
+	/* Reads the configuration again: 0, or what is wrong with it. */
+	int (*reload)(void *ud, struct error *err);
+	void *reload_ud;
+};
+
+/* All of the interface, for rpc_server_new. */
+extern const struct rpc_method rpc_methods[];
+
+rpc_handler_fn rpc_create, rpc_start, rpc_stop, rpc_restart, rpc_list, rpc_show, rpc_edit,
+	rpc_rename, rpc_delete, rpc_keep;           /* methods_service.c */
+rpc_handler_fn rpc_wait;                            /* methods_wait.c */
+rpc_handler_fn rpc_watch;                           /* methods_watch.c */
+rpc_handler_fn rpc_status, rpc_history, rpc_reload; /* methods_daemon.c */
+
+/* The member of the call's parameters, NULL if it is missing or null. */
+const char *rpc_string(const struct rpc_call *call, const char *member);
+bool rpc_bool(const struct rpc_call *call, const char *member);
+json_int_t rpc_int(const struct rpc_call *call, const char *member, json_int_t otherwise);
+/* The service that the call names; NULL: the error has been sent. */
+struct service *rpc_service(struct rpc_call *call, const struct rpc_env *env);
+/* New reference: the type TorStatus. */
+json_t *rpc_tor_json(const struct rpc_env *env);
+/* {"service": ...} */
+json_t *rpc_service_reply(const struct service *svc);

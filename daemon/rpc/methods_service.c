@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Making, changing and running services. */
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "proto/base/alloc.h"
+#include "rpc/methods.h"
+
+/* An answer that comes later; its caller may be gone by then. */
+struct pending {
+	struct rpc_call *call; /* NULL: gone */
+	struct rpc_env *env;
+	json_t *extra; /* members beside "service", or NULL */
+	bool bind;     /* the service lives as long as the connection */
+};
+
+static void on_gone(struct rpc_call *call)
+{
+	struct pending *p = call->user;
+
+	p->call = NULL;
+}
+
+static struct pending *pending_new(struct rpc_call *call, struct rpc_env *env)
+{
+	struct pending *p = xnew(struct pending);
+
+	p->call = call;
+	p->env = env;
+	call->user = p;
+	call->gone = on_gone;
+	return p;
+}
+
+static void pending_free(struct pending *p)
+{
+	json_decref(p->extra);
+	free(p);
+}
+
+/* Nothing was begun: the reason, at once. */
+static void refuse(struct pending *p, struct error *err)
+{
+	rpc_reply_error(p->call, err);
+	error_done(err);
+	pending_free(p);
+}
+
+/* --- one-off services end with their connection --- */
+
+struct one_off {
+	struct rpc_bound bound;
+	struct rpc_env *env;
+	uint64_t serial;
+};
+
+static void one_off_deleted(void *ud, const struct error *err, struct service *svc)
+{
+	(void)ud;
+	(void)err;
+	(void)svc;
+}
+
+static void one_off_closed(struct rpc_bound *bound)
+{
+	struct one_off *o = container_of(bound, struct one_off, bound);
+	struct service *svc = manager_find_serial(o->env->manager, o->serial);
+
+	if (svc && service_is_ephemeral(svc)) {
+		struct error err = ERROR_INIT;
+
+		/* A daemon that stops ends it anyway. */
+		manager_delete(o->env->manager, svc, true, one_off_deleted, NULL, &err);
+		error_done(&err);
+	}
+	free(o);
+}
+
+static void bind_one_off(struct pending *p, struct service *svc)
+{
+	struct one_off *o = xnew(struct one_off);
+
+	o->env = p->env;
+	o->serial = service_serial(svc);
+	o->bound.closed = one_off_closed;
+	if (p->call) {
+		rpc_bind(p->call, &o->bound);
+	} else {
+		one_off_closed(&o->bound);
+	}
+}
+
+static void on_done(void *ud, const struct error *err, struct service *svc)
+{
+	struct pending *p = ud;
+
+	if (p->bind && !err && svc) {
+		bind_one_off(p, svc);
+	}
+	if (p->call && err) {
+		rpc_reply_error(p->call, err);
+	} else if (p->call) {
+		json_t *reply = svc ? rpc_service_reply(svc) : json_object();
+
+		if (p->extra) {
+			json_object_update(reply, p->extra);
+		}
+		rpc_reply(p->call, reply);
+	}
+	pending_free(p);
+}
+
+/* Root and the daemon's own user may make it read whatever it can. */
+static bool is_trusted(const struct ucred *peer)
+{
+	return peer->uid == 0 || peer->uid == geteuid();
+}
+
+static int take_descriptors(struct rpc_call *call, size_t n_paths, const int **ret,
+			    struct error *err)
+{
+	*ret = NULL;
+	if (call->n_fds == 0 && is_trusted(call->peer)) {
+		return 0;
+	}
+	if (call->n_fds != n_paths) {
+		return error_set_kind(err, EPERM, ERROR_PERMISSION_DENIED,
+				      "a descriptor of each path", NULL,
+				      "paths of a caller who is neither root nor the daemon's own "
+				      "user need a descriptor each, opened for reading");
+	}
+	*ret = call->fds;
+	return 0;
+}
+
+void rpc_create(struct rpc_call *call, void *ud)
+{
+	struct rpc_env *env = ud;
+	struct pending *p = pending_new(call, env);
+	struct error err = ERROR_INIT;
+	const json_t *options = json_object_get(call->params, "options");
+	const json_t *paths = json_object_get(call->params, "paths");
+	struct manager_create create = {
+		.name = rpc_string(call, "name"),
+		.mode = rpc_string(call, "mode"),
+		.options = json_is_object(options) ? options : NULL,
+		.paths = json_is_array(paths) ? paths : NULL,
+		.ephemeral = rpc_bool(call, "ephemeral"),
+	};
+
+	p->bind = create.ephemeral;
+	if (take_descriptors(call, json_array_size(paths), &create.fds, &err) < 0 ||
+	    manager_create(env->manager, &create, on_done, p, &err) < 0) {
+		refuse(p, &err);
+		return;
+	}
+	for (unsigned i = 0; create.fds && i < call->n_fds; i++) {
+		call->fds[i] = -1; /* the manager's now */
+	}
+}
+
+void rpc_start(struct rpc_call *call, void *ud)
+{
+	struct rpc_env *env = ud;
+	struct error err = ERROR_INIT;
+	struct service *svc = rpc_service(call, env);
+
+	if (svc) {
+		struct pending *p = pending_new(call, env);
+
+		if (manager_start(env->manager, svc, on_done, p, &err) < 0) {
+			refuse(p, &err);
+		}
+	}
+}
+
+void rpc_stop(struct rpc_call *call, void *ud)
+{
+	struct rpc_env *env = ud;
+	struct error err = ERROR_INIT;
+	struct service *svc = rpc_service(call, env);
+
+	if (svc) {
+		struct pending *p = pending_new(call, env);
+
+		if (manager_stop_service(env->manager, svc, rpc_bool(call, "now"), on_done, p,
+					 &err) < 0) {
+			refuse(p, &err);
+		}
+	}
+}
+
+void rpc_restart(struct rpc_call *call, void *ud)
+{
+	struct rpc_env *env = ud;
+	struct error err = ERROR_INIT;
+	struct service *svc = rpc_service(call, env);
+
+	if (svc) {
+		struct pending *p = pending_new(call, env);
+
+		if (manager_restart(env->manager, svc, on_done, p, &err) < 0) {
+			refuse(p, &err);
+		}
+	}
+}
+
+void rpc_list(struct rpc_call *call, void *ud)
+{
+	struct rpc_env *env = ud;
+
+	rpc_reply(call, json_pack("{s:o}", "services", manager_list_json(env->manager)));
+}
+
+void rpc_show(struct rpc_call *call, void *ud)
+{
+	struct rpc_env *env = ud;
+	struct service *svc = rpc_service(call, env);
+
+	if (svc) {
+		rpc_reply(call, rpc_service_reply(svc));
+	}
+}
+
+void rpc_edit(struct rpc_call *call, void *ud)
+{
+	struct rpc_env *env = ud;
+	struct error err = ERROR_INIT;
+	struct service *svc = rpc_service(call, env);
+	const json_t *changes = json_object_get(call->params, "options");
+	const json_t *unset = json_object_get(call->params, "unset");
+	json_t *restart = NULL;
+
+	if (!svc) {
+		return;
+	}
+	struct pending *p = pending_new(call, env);
+
+	if (manager_edit(env->manager, svc, json_is_object(changes) ? changes : NULL,
+			 json_is_array(unset) ? unset : NULL, &restart, on_done, p, &err) < 0) {
+		refuse(p, &err);
+		return;
+	}
+	p->extra = json_pack("{s:o}", "restart_needed", restart);
+}
+
+void rpc_rename(struct rpc_call *call, void *ud)
+{
+	struct rpc_env *env = ud;
+	struct error err = ERROR_INIT;
+	struct service *svc = rpc_service(call, env);
+
+	if (svc) {
+		struct pending *p = pending_new(call, env);
+
+		if (manager_rename(env->manager, svc, rpc_string(call, "new_name"), on_done, p,
+				   &err) < 0) {
+			refuse(p, &err);
+		}
+	}
+}
+
+void rpc_keep(struct rpc_call *call, void *ud)
+{
+	struct rpc_env *env = ud;
+	struct error err = ERROR_INIT;
+	struct service *svc = rpc_service(call, env);
+
+	if (svc) {
+		struct pending *p = pending_new(call, env);
+
+		if (manager_keep(env->manager, svc, rpc_string(call, "new_name"), on_done, p,
+				 &err) < 0) {
+			refuse(p, &err);
+		}
+	}
+}
+
+void rpc_delete(struct rpc_call *call, void *ud)
+{
+	struct rpc_env *env = ud;
+	struct error err = ERROR_INIT;
+	struct service *svc = rpc_service(call, env);
+
+	if (svc) {
+		struct pending *p = pending_new(call, env);
+
+		if (manager_delete(env->manager, svc, false, on_done, p, &err) < 0) {
+			refuse(p, &err);
+		}
+	}
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Watch: a snapshot, then every event as it happens. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/base/alloc.h"
+#include "rpc/methods.h"
+
+struct watch {
+	struct bus_sub sub;
+	struct rpc_call *call;
+	json_t *names; /* NULL: all */
+};
+
+static void watch_free(struct watch *w)
+{
+	bus_unsubscribe(&w->sub);
+	json_decref(w->names);
+	free(w);
+}
+
+static void on_gone(struct rpc_call *call)
+{
+	watch_free(call->user);
+}
+
+static bool is_watched(const struct watch *w, const char *service)
+{
+	size_t i;
+	json_t *name;
+
+	if (!w->names || !service) {
+		return true;
+	}
+	json_array_foreach (w->names, i, name) {
+		if (strcmp(json_string_value(name), service) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+static void on_event(struct bus_sub *sub, const char *service, const json_t *event)
+{
+	struct watch *w = container_of(sub, struct watch, sub);
+
+	if (is_watched(w, service)) {
+		rpc_reply_continue(w->call, json_deep_copy(event));
+	}
+}
+
+static json_t *snapshot(const struct watch *w, const struct rpc_env *env)
+{
+	json_t *all = manager_list_json(env->manager), *services = json_array(), *svc;
+	size_t i;
+
+	json_array_foreach (all, i, svc) {
+		if (is_watched(w, json_string_value(json_object_get(svc, "name")))) {
+			json_array_append(services, svc);
+		}
+	}
+	json_decref(all);
+	return json_pack("{s:s, s:o, s:o}", "event", "snapshot", "services", services, "tor",
+			 rpc_tor_json(env));
+}
+
+void rpc_watch(struct rpc_call *call, void *ud)
+{
+	struct rpc_env *env = ud;
+	json_t *names = json_object_get(call->params, "names");
+	size_t i;
+	json_t *name;
+
+	if (json_is_array(names)) {
+		json_array_foreach (names, i, name) {
+			if (!manager_find(env->manager, json_string_value(name))) {
+				struct error err = ERROR_INIT;
+
+				error_set_kind(&err, ENOENT, ERROR_NO_SUCH_SERVICE,
+					       json_string_value(name), NULL,
+					       "there is no service named %s",
+					       json_string_value(name));
+				rpc_reply_error(call, &err);
+				error_done(&err);
+				return;
+			}
+		}
+	}
+	struct watch *w = xnew(struct watch);
+
+	w->call = call;
+	w->sub.event = on_event;
+	w->names = json_is_array(names) && json_array_size(names) ? json_incref(names) : NULL;
+	call->user = w;
+	call->gone = on_gone;
+	bus_subscribe(manager_bus(env->manager), &w->sub);
+	rpc_reply_continue(call, snapshot(w, env));
+}

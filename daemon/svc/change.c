@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Changes of a service that exists: options, name, keeping a one-off, deleting. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "proto/base/alloc.h"
+#include "proto/options.h"
+#include "svc/registry.h"
+
+static bool same_value(const json_t *a, const json_t *b)
+{
+	return (!a && !b) || (a && b && json_equal(a, b));
+}
+
+/* The row's options with the changes, checked; new reference in *ret. */
+static int merge(struct service *svc, const json_t *changes, const json_t *unset, json_t **ret,
+		 struct error *err)
+{
+	json_t *merged = json_deep_copy(svc->row->options);
+	const json_t *port = json_object_get(changes, "port");
+	size_t i;
+	json_t *name;
+	int r = options_validate(svc->row->mode, changes, err);
+
+	if (r == 0 && json_is_integer(port)) {
+		r = check_port(svc->m, svc, json_integer_value(port), err);
+	}
+	if (changes) {
+		/* merged is ours; the values are shared, never changed. */
+		json_object_update(merged, (json_t *)(uintptr_t)changes);
+	}
+	json_array_foreach (unset, i, name) {
+		const char *s = json_string_value(name);
+
+		if (r == 0 && (!s || !option_find(svc->row->mode, s))) {
+			r = error_set_kind(err, EINVAL, ERROR_INVALID_VALUE, "unset",
+					   "not an option of this mode",
+					   "%s is not an option of a %s service", s ? s : "(?)",
+					   svc->row->mode);
+		}
+		if (r == 0) {
+			json_object_del(merged, s);
+		}
+	}
+	if (r < 0) {
+		json_decref(merged);
+		return r;
+	}
+	*ret = merged;
+	return 0;
+}
+
+int manager_edit(struct manager *m, struct service *svc, const json_t *changes, const json_t *unset,
+		 json_t **ret_restart, manager_done_fn *cb, void *ud, struct error *err)
+{
+	json_t *merged, *before, *restart = json_array();
+	const char *name;
+	json_t *value;
+	int r = refuse_change(svc, err);
+
+	if (r == 0) {
+		r = merge(svc, changes, unset, &merged, err);
+	}
+	if (r < 0) {
+		json_decref(restart);
+		return r;
+	}
+	before = json_incref(svc->options);
+	json_decref(svc->row->options);
+	svc->row->options = merged;
+	service_set_options(svc);
+	json_object_foreach (svc->options, name, value) {
+		const struct option *o = option_find(svc->row->mode, name);
+
+		if (o && o->flags & OPTION_NEEDS_RESTART && !service_is_down(svc) &&
+		    !same_value(value, json_object_get(before, name))) {
+			json_array_append_new(restart, json_string(name));
+		}
+	}
+	json_decref(before);
+	value = json_object_get(svc->options, "port");
+	if (json_is_integer(value)) {
+		svc->row->port = (uint16_t)json_integer_value(value);
+	}
+	if (!service_is_public(svc)) {
+		ensure_client_key(svc->row);
+	}
+	*ret_restart = restart;
+	op_save(op_new(m, svc, cb, ud), svc);
+	return 0;
+}
+
+/* Another name, and back to the old one if it cannot be saved. */
+struct rename {
+	struct service *svc; /* a service that waits for something is not freed */
+	char *old_name;
+	bool was_ephemeral;
+	manager_done_fn *cb;
+	void *ud;
+};
+
+static void renamed(void *ud, const struct error *err, int64_t id)
+{
+	struct rename *rn = ud;
+	struct service *svc = rn->svc;
+	struct manager *m = svc->m;
+
+	if (err) {
+		free(svc->row->name);
+		svc->row->name = take_ptr(rn->old_name);
+		svc->ephemeral = rn->was_ephemeral;
+	} else if (id) {
+		svc->row->id = id;
+	}
+	svc->deleting = false;
+	rn->cb(rn->ud, err, svc);
+	free(rn->old_name);
+	free(rn);
+	m->n_ops--;
+	manager_check_stopped(m);
+}
+
+static int change_name(struct service *svc, const char *name, bool keep, manager_done_fn *cb,
+		       void *ud, struct error *err)
+{
+	struct manager *m = svc->m;
+	int r = refuse_change(svc, err);
+
+	if (r == 0 && strcmp(name, svc->row->name) != 0) {
+		r = check_new_name(m, name, err);
+	}
+	if (r < 0) {
+		return r;
+	}
+	struct rename *rn = xnew(struct rename);
+
+	rn->svc = svc;
+	rn->old_name = svc->row->name;
+	rn->was_ephemeral = svc->ephemeral;
+	rn->cb = cb;
+	rn->ud = ud;
+	svc->row->name = xstrdup(name);
+	if (svc->ephemeral && !keep) {
+		free(rn->old_name);
+		free(rn);
+		op_finish_later(op_new(m, svc, cb, ud));
+		return 0;
+	}
+	/* A one-off is up or was; as a saved one it shall be as it is now. */
+	if (svc->ephemeral) {
+		svc->ephemeral = false;
+		svc->row->wanted = service_is_coming_up(svc);
+	}
+	svc->deleting = true; /* no other change until this one is on disk */
+	m->n_ops++;
+	store_service_put(m->store, svc->row, renamed, rn);
+	return 0;
+}
+
+int manager_rename(struct manager *m, struct service *svc, const char *name, manager_done_fn *cb,
+		   void *ud, struct error *err)
+{
+	(void)m;
+	return change_name(svc, name, false, cb, ud, err);
+}
+
+int manager_keep(struct manager *m, struct service *svc, const char *name, manager_done_fn *cb,
+		 void *ud, struct error *err)
+{
+	(void)m;
+	if (!svc->ephemeral) {
+		return error_set_kind(err, EINVAL, ERROR_INVALID_STATE, "saved", NULL,
+				      "the service %s is already a saved one", svc->row->name);
+	}
+	return change_name(svc, name, true, cb, ud, err);
+}
+
+/* --- deleting: down -> out of the database -> gone --- */
+
+struct deletion {
+	struct service *svc;
+	manager_done_fn *cb;
+	void *ud;
+};
+
+static void deleted(void *ud, const struct error *err)
+{
+	struct deletion *d = ud;
+	struct service *svc = d->svc;
+	struct manager *m = svc->m;
+
+	if (err) {
+		svc->deleting = false;
+		d->cb(d->ud, err, svc);
+	} else {
+		bus_publish(m->bus, svc->row->name,
+			    json_pack("{s:s, s:s, s:s, s:n}", "event", "state", "name",
+				      svc->row->name, "state", "deleted", "reason"));
+		m->n_services--;
+		service_free(svc);
+		d->cb(d->ud, NULL, NULL);
+	}
+	free(d);
+	m->n_ops--;
+	manager_check_stopped(m);
+}
+
+static void down_for_deletion(void *ud, const struct error *err, struct service *svc)
+{
+	struct deletion *d = ud;
+
+	(void)svc;
+	d->svc->m->n_ops++;
+	if (err || d->svc->row->id == 0) {
+		deleted(d, err);
+	} else {
+		store_service_delete(d->svc->m->store, d->svc->row->id, deleted, d);
+	}
+}
+
+int manager_delete(struct manager *m, struct service *svc, bool now, manager_done_fn *cb, void *ud,
+		   struct error *err)
+{
+	int r = svc->broken ? 0 : refuse_change(svc, err);
+
+	if (r < 0) {
+		return r;
+	}
+	struct deletion *d = xnew(struct deletion);
+
+	d->svc = svc;
+	d->cb = cb;
+	d->ud = ud;
+	svc->deleting = true;
+	service_stop(svc, now);
+	op_when_down(op_new(m, svc, down_for_deletion, d), svc);
+	return 0;
+}

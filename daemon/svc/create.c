@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A new service: names, ports, keys, and the steps until it is on disk. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/crypto.h"
+#include "base/log.h"
+#include "proto/base/alloc.h"
+#include "proto/options.h"
+#include "proto/units.h"
+#include "svc/content.h"
+#include "svc/registry.h"
+
+#define KEY_WAIT_MS 60000
+
+/* check the files -> make the onion key -> save -> a service */
+struct creation {
+	struct list link;
+	struct manager *m;
+	struct service_row *row;
+	bool ephemeral;
+	struct tor_key_req *key_req;
+	manager_done_fn *cb;
+	void *ud;
+};
+
+static int invalid(struct error *err, const char *field, const char *why)
+{
+	return error_set_kind(err, EINVAL, ERROR_INVALID_VALUE, field, why, "%s: %s", field, why);
+}
+
+int check_new_name(struct manager *m, const char *name, struct error *err)
+{
+	bool taken = manager_find(m, name) != NULL;
+
+	int r = units_check_name("name", name, err);
+
+	if (r < 0) {
+		return r;
+	}
+	list_for_each (it, &m->creations) {
+		taken |= strcmp(list_entry(it, struct creation, link)->row->name, name) == 0;
+	}
+	if (taken) {
+		return error_set_kind(err, EEXIST, ERROR_NAME_IN_USE, name, NULL,
+				      "there is already a service named %s", name);
+	}
+	return 0;
+}
+
+static bool port_taken(struct manager *m, const struct service *self, uint16_t port)
+{
+	list_for_each (it, &m->services) {
+		const struct service *svc = list_entry(it, const struct service, link);
+
+		if (svc != self && svc->row->port == port) {
+			return true;
+		}
+	}
+	list_for_each (it, &m->creations) {
+		if (list_entry(it, struct creation, link)->row->port == port) {
+			return true;
+		}
+	}
+	return false;
+}
+
+uint16_t pick_port(struct manager *m)
+{
+	for (int tries = 0; tries < 100; tries++) {
+		struct sockaddr_in addr = {.sin_family = AF_INET,
+					   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+		socklen_t len = sizeof(addr);
+		_cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+		if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
+		    getsockname(fd, (struct sockaddr *)&addr, &len) < 0) {
+			return 0;
+		}
+		if (!port_taken(m, NULL, ntohs(addr.sin_port))) {
+			return ntohs(addr.sin_port);
+		}
+	}
+	return 0;
+}
+
+int check_port(struct manager *m, const struct service *self, json_int_t port, struct error *err)
+{
+	if (!m->config.local_only) {
+		return invalid(err, "port", "only a daemon that runs with --local-only takes it");
+	}
+	if (port_taken(m, self, (uint16_t)port)) {
+		return invalid(err, "port", "another service has it");
+	}
+	return 0;
+}
+
+void ensure_client_key(struct service_row *row)
+{
+	if (row->n_keys) {
+		return;
+	}
+	struct store_key *key = xnew(struct store_key);
+
+	key->label = xstrdup("default");
+	key->has_private = true;
+	crypto_x25519_keypair(key->private_key, key->public_key);
+	row->keys = key;
+	row->n_keys = 1;
+}
+
+static void creation_end(struct creation *c, const struct error *err, struct service *svc)
+{
+	struct manager *m = c->m;
+
+	c->cb(c->ud, err, svc);
+	list_remove(&c->link);
+	service_row_free(c->row);
+	free(c);
+	m->n_creations--;
+	manager_check_stopped(m);
+}
+
+static void become_service(struct creation *c, int64_t id)
+{
+	c->row->id = id;
+	struct service *svc = service_new(c->m, take_ptr(c->row), c->ephemeral);
+
+	service_set_options(svc);
+	list_append(&c->m->services, &svc->link);
+	c->m->n_services++;
+	creation_end(c, NULL, svc);
+}
+
+static void on_saved(void *ud, const struct error *err, int64_t id)
+{
+	struct creation *c = ud;
+
+	if (err) {
+		creation_end(c, err, NULL);
+	} else {
+		become_service(c, id);
+	}
+}
+
+static void save(struct creation *c)
+{
+	if (c->ephemeral) {
+		become_service(c, 0);
+	} else {
+		store_service_put(c->m->store, c->row, on_saved, c);
+	}
+}
+
+static void on_key(void *ud, const struct error *err, const char *address, const uint8_t *key)
+{
+	struct creation *c = ud;
+
+	c->key_req = NULL;
+	if (err) {
+		log_debug("no onion key yet: %s", error_text(err));
+	} else {
+		c->row->onion = xstrdup(address);
+		memcpy(c->row->onion_key, key, ONION_KEY_SIZE);
+		c->row->has_onion_key = true;
+	}
+	save(c);
+}
+
+static void on_checked(void *ud, const struct error *err)
+{
+	struct creation *c = ud;
+
+	if (err) {
+		creation_end(c, err, NULL);
+	} else if (c->m->stopping) {
+		struct error stopping = ERROR_INIT;
+
+		refuse_if_stopping(c->m, &stopping);
+		creation_end(c, &stopping, NULL);
+		error_done(&stopping);
+	} else if (c->m->tor) {
+		c->key_req = tor_make_key(c->m->tor, KEY_WAIT_MS, on_key, c);
+	} else {
+		save(c);
+	}
+}
+
+void creations_cancel(struct manager *m)
+{
+	list_for_each_safe (it, &m->creations) {
+		struct creation *c = list_entry(it, struct creation, link);
+
+		if (c->key_req) {
+			tor_key_cancel(take_ptr(c->key_req));
+			save(c);
+		}
+	}
+}
+
+/* A name of the form MODE-xxxxxx that is free. */
+static char *make_name(struct manager *m, const char *mode)
+{
+	for (;;) {
+		char random[7];
+
+		crypto_random_name(random, sizeof(random) - 1);
+		char *name = xasprintf("%s-%s", mode, random);
+
+		if (check_new_name(m, name, NULL) == 0) {
+			return name;
+		}
+		free(name);
+	}
+}
+
+static int check_create(struct manager *m, const struct manager_create *create, struct error *err)
+{
+	const json_t *port = json_object_get(create->options, "port");
+	int r = options_validate(create->mode, create->options, err);
+
+	if (r == 0 && create->name) {
+		r = check_new_name(m, create->name, err);
+	}
+	if (r == 0 && json_is_integer(port)) {
+		r = check_port(m, NULL, json_integer_value(port), err);
+	}
+	if (r == 0) {
+		r = content_check_shape(create->paths, err);
+	}
+	if (r < 0) {
+		return r;
+	}
+	r = refuse_if_stopping(m, err);
+	if (r < 0) {
+		return r;
+	}
+	if (m->n_services + m->n_creations >= MANAGER_MAX_SERVICES) {
+		char limit[16];
+
+		snprintf(limit, sizeof(limit), "%u", MANAGER_MAX_SERVICES);
+		return error_set_kind(err, ENOSPC, ERROR_LIMIT_EXCEEDED, "services", limit,
+				      "there are %s services already; delete some", limit);
+	}
+	return 0;
+}
+
+int manager_create(struct manager *m, const struct manager_create *create, manager_done_fn *cb,
+		   void *ud, struct error *err)
+{
+	const json_t *port = json_object_get(create->options, "port");
+	int r = check_create(m, create, err);
+
+	if (r < 0) {
+		return r;
+	}
+	struct creation *c = xnew(struct creation);
+	struct service_row *row = xnew(struct service_row);
+
+	c->m = m;
+	c->row = row;
+	c->ephemeral = create->ephemeral;
+	c->cb = cb;
+	c->ud = ud;
+	row->name = create->name ? xstrdup(create->name) : make_name(m, create->mode);
+	row->mode = xstrdup(create->mode);
+	row->options = create->options ? json_deep_copy(create->options) : json_object();
+	row->paths = json_deep_copy(create->paths);
+	row->created_ms = ev_wall_ms();
+	crypto_random(row->secret, sizeof(row->secret));
+	if (!json_is_true(json_object_get(row->options, "public"))) {
+		ensure_client_key(row);
+	}
+	if (m->config.local_only) {
+		row->port =
+			json_is_integer(port) ? (uint16_t)json_integer_value(port) : pick_port(m);
+	}
+	list_append(&m->creations, &c->link);
+	m->n_creations++;
+	content_check(m->ev, row->paths, create->fds, on_checked, c);
+	return 0;
+}

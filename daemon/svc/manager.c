@@ -1,0 +1,494 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "svc/manager.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/fsutil.h"
+#include "base/log.h"
+#include "proto/base/alloc.h"
+#include "proto/options.h"
+#include "svc/registry.h"
+#include "svc/service.h"
+
+#define DRAIN_TICK_MS 100
+
+struct ev *manager_ev(struct manager *m)
+{
+	return m->ev;
+}
+
+struct tor *manager_tor(struct manager *m)
+{
+	return m->tor;
+}
+
+struct store *manager_store(struct manager *m)
+{
+	return m->store;
+}
+
+struct bus *manager_bus(struct manager *m)
+{
+	return m->bus;
+}
+
+const struct manager_config *manager_config(const struct manager *m)
+{
+	return &m->config;
+}
+
+uint64_t manager_next_id(struct manager *m)
+{
+	return ++m->last_id;
+}
+
+int manager_new(struct ev *ev, const struct manager_config *config, struct store *store,
+		struct tor *tor, struct manager **ret, struct error *err)
+{
+	_cleanup_free_ char *sockets = xasprintf("%s/http", config->runtime_dir);
+	int r = fs_mkdir_p(sockets, 0711, err);
+
+	if (r < 0) {
+		return r;
+	}
+	struct manager *m = xnew(struct manager);
+
+	m->ev = ev;
+	m->config = *config;
+	m->config.runtime_dir = m->runtime_dir = xstrdup(config->runtime_dir);
+	m->store = store;
+	m->tor = tor;
+	m->bus = bus_new();
+	list_init(&m->services);
+	list_init(&m->creations);
+	uv_timer_init(ev->loop, &m->drain_timer);
+	*ret = m;
+	return 0;
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+	struct manager *m = handle->data;
+
+	bus_free(m->bus);
+	free(m->runtime_dir);
+	free(m);
+}
+
+void manager_free(struct manager *m)
+{
+	if (!m) {
+		return;
+	}
+	assert(m->n_ops == 0 && list_empty(&m->creations));
+	list_for_each_safe (it, &m->services) {
+		service_free(list_entry(it, struct service, link));
+	}
+	m->drain_timer.data = m;
+	uv_close((uv_handle_t *)&m->drain_timer, on_timer_closed);
+}
+
+struct service *manager_find(struct manager *m, const char *name)
+{
+	list_for_each (it, &m->services) {
+		struct service *svc = list_entry(it, struct service, link);
+
+		if (strcmp(svc->row->name, name) == 0) {
+			return svc;
+		}
+	}
+	return NULL;
+}
+
+struct service *manager_find_serial(struct manager *m, uint64_t serial)
+{
+	list_for_each (it, &m->services) {
+		struct service *svc = list_entry(it, struct service, link);
+
+		if (svc->serial == serial) {
+			return svc;
+		}
+	}
+	return NULL;
+}
+
+/* --- operations --- */
+
+struct op *op_new(struct manager *m, struct service *svc, manager_done_fn *cb, void *ud)
+{
+	struct op *op = xnew(struct op);
+
+	op->m = m;
+	op->serial = svc ? svc->serial : 0;
+	op->cb = cb;
+	op->ud = ud;
+	list_init(&op->link);
+	m->n_ops++;
+	return op;
+}
+
+void op_finish(struct op *op, const struct error *err)
+{
+	struct manager *m = op->m;
+
+	op->cb(op->ud, err, op->serial ? manager_find_serial(m, op->serial) : NULL);
+	m->n_ops--;
+	free(op);
+	manager_check_stopped(m);
+}
+
+static void op_saved(void *ud, const struct error *err, int64_t id)
+{
+	(void)id;
+	op_finish(ud, err);
+}
+
+static void nothing_to_run(struct job *job)
+{
+	(void)job;
+}
+
+static void op_deferred(struct job *job)
+{
+	op_finish(container_of(job, struct op, job), NULL);
+}
+
+void op_finish_later(struct op *op)
+{
+	work_submit(op->m->ev->work, WORK_FAST, &op->job, nothing_to_run, op_deferred);
+}
+
+void op_save(struct op *op, struct service *svc)
+{
+	if (svc->ephemeral) {
+		op_finish_later(op);
+	} else {
+		store_service_put(op->m->store, svc->row, op_saved, op);
+	}
+}
+
+static void nobody_waits(void *ud, const struct error *err, struct service *svc)
+{
+	(void)ud;
+	if (err) {
+		log_error("service %s cannot be saved: %s", svc ? svc->row->name : "(gone)",
+			  error_text(err));
+	}
+}
+
+void manager_save(struct service *svc)
+{
+	if (!svc->ephemeral) {
+		op_save(op_new(svc->m, svc, nobody_waits, NULL), svc);
+	}
+}
+
+/* --- starting and stopping --- */
+
+int refuse_if_stopping(const struct manager *m, struct error *err)
+{
+	if (m->stopping) {
+		return error_set_kind(err, ESHUTDOWN, ERROR_INVALID_STATE, "stopping", NULL,
+				      "the daemon is stopping");
+	}
+	return 0;
+}
+
+int refuse_change(const struct service *svc, struct error *err)
+{
+	int r = refuse_if_stopping(svc->m, err);
+
+	if (r < 0) {
+		return r;
+	}
+	if (svc->broken) {
+		return error_set_kind(err, EINVAL, ERROR_INVALID_STATE, "failed", NULL,
+				      "the service %s cannot be used: %s", svc->row->name,
+				      svc->reason);
+	}
+	if (svc->deleting) {
+		return error_set_kind(err, EBUSY, ERROR_INVALID_STATE, "deleting", NULL,
+				      "the service %s is being deleted", svc->row->name);
+	}
+	return 0;
+}
+
+static void set_wanted(struct service *svc, bool wanted)
+{
+	svc->row->wanted = wanted;
+	if (!wanted && svc->row->reason) {
+		free(svc->row->reason);
+		svc->row->reason = NULL;
+	}
+}
+
+int manager_start(struct manager *m, struct service *svc, manager_done_fn *cb, void *ud,
+		  struct error *err)
+{
+	int r = refuse_change(svc, err);
+
+	if (r < 0) {
+		return r;
+	}
+	set_wanted(svc, true);
+	service_start(svc);
+	op_save(op_new(m, svc, cb, ud), svc);
+	return 0;
+}
+
+/* Two things must happen, in any order: the row is saved, the service is down. */
+struct stop_op {
+	struct op *waits_down; /* in the service's list, NULL when it is down */
+	bool saved;
+	struct error err;
+	manager_done_fn *cb;
+	void *ud;
+};
+
+static void stop_op_check(struct stop_op *s, struct service *svc)
+{
+	if (!s->saved || s->waits_down) {
+		return;
+	}
+	s->cb(s->ud, s->err.code ? &s->err : NULL, svc);
+	error_done(&s->err);
+	free(s);
+}
+
+static void stop_saved(void *ud, const struct error *err, struct service *svc)
+{
+	struct stop_op *s = ud;
+
+	s->saved = true;
+	if (err) {
+		error_copy(&s->err, err);
+	}
+	stop_op_check(s, svc);
+}
+
+static void stop_down(void *ud, const struct error *err, struct service *svc)
+{
+	struct stop_op *s = ud;
+
+	(void)err;
+	s->waits_down = NULL;
+	stop_op_check(s, svc);
+}
+
+void op_when_down(struct op *op, struct service *svc)
+{
+	if (service_is_down(svc)) {
+		op_finish_later(op);
+	} else {
+		list_append(&svc->down_waiters, &op->link);
+	}
+}
+
+int manager_stop_service(struct manager *m, struct service *svc, bool now, manager_done_fn *cb,
+			 void *ud, struct error *err)
+{
+	int r = refuse_change(svc, err);
+
+	if (r < 0) {
+		return r;
+	}
+	struct stop_op *s = xnew(struct stop_op);
+
+	s->cb = cb;
+	s->ud = ud;
+	set_wanted(svc, false);
+	service_stop(svc, now);
+	s->waits_down = op_new(m, svc, stop_down, s);
+	op_when_down(s->waits_down, svc);
+	op_save(op_new(m, svc, stop_saved, s), svc);
+	return 0;
+}
+
+int manager_restart(struct manager *m, struct service *svc, manager_done_fn *cb, void *ud,
+		    struct error *err)
+{
+	int r = refuse_change(svc, err);
+
+	if (r < 0) {
+		return r;
+	}
+	service_stop(svc, false);
+	return manager_start(m, svc, cb, ud, err);
+}
+
+void manager_service_down(struct service *svc)
+{
+	struct manager *m = svc->m;
+	struct list waiters;
+
+	list_init(&waiters);
+	while (!list_empty(&svc->down_waiters)) {
+		struct list *first = svc->down_waiters.next;
+
+		list_remove(first);
+		list_append(&waiters, first);
+	}
+	/* A waiter may delete the service: it is not touched from here on. */
+	while (!list_empty(&waiters)) {
+		struct op *op = list_entry(waiters.next, struct op, link);
+
+		list_remove(&op->link);
+		op_finish(op, NULL);
+	}
+	manager_check_stopped(m);
+}
+
+/* --- draining --- */
+
+static void on_drain_tick(uv_timer_t *timer)
+{
+	struct manager *m = container_of(timer, struct manager, drain_timer);
+	uint64_t now = ev_now_ms(m->ev);
+	bool more = false;
+
+	list_for_each_safe (it, &m->services) {
+		struct service *svc = list_entry(it, struct service, link);
+
+		service_drain_tick(svc, now);
+		more |= svc->drain_until != 0;
+	}
+	if (!more) {
+		uv_timer_stop(timer);
+	}
+}
+
+void manager_drain_started(struct manager *m)
+{
+	if (!uv_is_active((uv_handle_t *)&m->drain_timer)) {
+		uv_timer_start(&m->drain_timer, on_drain_tick, DRAIN_TICK_MS, DRAIN_TICK_MS);
+	}
+}
+
+/* --- the daemon's own life --- */
+
+struct load {
+	struct manager *m;
+	void (*loaded)(void *ud, const struct error *err);
+	void *ud;
+};
+
+static void add_loaded(struct manager *m, struct service_row *row)
+{
+	struct error err = ERROR_INIT;
+	struct service *svc = service_new(m, row, false);
+
+	list_append(&m->services, &svc->link);
+	m->n_services++;
+	/* A database from a newer program, or an edited one: this service only is out of order. */
+	if (options_validate(row->mode, row->options, &err) < 0) {
+		service_set_broken(svc, error_text(&err));
+		error_done(&err);
+		return;
+	}
+	service_set_options(svc);
+	if (m->config.local_only && row->port == 0) {
+		row->port = pick_port(m);
+		manager_save(svc);
+	}
+	if (row->wanted) {
+		service_start(svc);
+	}
+}
+
+static void on_loaded(void *ud, const struct error *err, struct service_row **rows, size_t n,
+		      const struct store_broken *broken, size_t n_broken)
+{
+	struct load *load = ud;
+
+	for (size_t i = 0; i < n_broken; i++) {
+		log_error("the saved service %s cannot be read and is left alone: %s",
+			  broken[i].name ? broken[i].name : "(unknown)", broken[i].why);
+	}
+	for (size_t i = 0; i < n; i++) {
+		add_loaded(load->m, rows[i]);
+	}
+	free(rows);
+	load->loaded(load->ud, err);
+	load->m->n_ops--;
+	manager_check_stopped(load->m);
+	free(load);
+}
+
+void manager_load(struct manager *m, void (*loaded)(void *ud, const struct error *err), void *ud)
+{
+	struct load *load = xnew(struct load);
+
+	load->m = m;
+	load->loaded = loaded;
+	load->ud = ud;
+	m->n_ops++;
+	store_services_load(m->store, on_loaded, load);
+}
+
+void manager_reconfigure(struct manager *m, unsigned drain_ms, const struct http_limits *limits)
+{
+	m->config.drain_ms = drain_ms;
+	m->config.limits = *limits;
+}
+
+void manager_tor_changed(struct manager *m, const struct tor_status *status)
+{
+	struct tor_status *told = &m->told;
+
+	if (m->stopping) {
+		return;
+	}
+	list_for_each (it, &m->services) {
+		service_tor_changed(list_entry(it, struct service, link), status);
+	}
+	if (told->state != status->state || told->bootstrap != status->bootstrap) {
+		told->state = status->state;
+		told->bootstrap = status->bootstrap;
+		bus_publish(m->bus, NULL,
+			    json_pack("{s:s, s:s, s:i}", "event", "tor", "state",
+				      tor_state_name(status->state), "percent",
+				      status->bootstrap < 0 ? 0 : status->bootstrap));
+	}
+}
+
+void manager_check_stopped(struct manager *m)
+{
+	if (!m->stopping || !m->stopped || m->n_ops || !list_empty(&m->creations)) {
+		return;
+	}
+	list_for_each (it, &m->services) {
+		if (!service_is_down(list_entry(it, struct service, link))) {
+			return;
+		}
+	}
+	void (*stopped)(void *) = m->stopped;
+
+	m->stopped = NULL;
+	stopped(m->stopped_ud);
+}
+
+static void stop_checked(void *ud, const struct error *err, struct service *svc)
+{
+	/* op_finish looks whether everything is down. */
+	(void)ud;
+	(void)err;
+	(void)svc;
+}
+
+void manager_stop(struct manager *m, bool cut, void (*stopped)(void *ud), void *ud)
+{
+	if (!m->stopping) {
+		m->stopping = true;
+		m->stopped = stopped;
+		m->stopped_ud = ud;
+		creations_cancel(m);
+		op_finish_later(op_new(m, NULL, stop_checked, NULL));
+	}
+	list_for_each (it, &m->services) {
+		service_stop(list_entry(it, struct service, link), cut);
+	}
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The manager's own struct and its operations in progress. For the folder svc only. */
+#pragma once
+
+#include "base/list.h"
+#include "ev/work.h"
+#include "svc/manager.h"
+#include "svc/service.h"
+
+struct manager {
+	struct ev *ev;
+	struct manager_config config;
+	char *runtime_dir;
+	struct store *store;
+	struct tor *tor;
+	struct bus *bus;
+	struct list services;  /* struct service */
+	struct list creations; /* struct creation: names that are taken, but no service yet */
+	unsigned n_services, n_creations;
+	uint64_t last_id;
+	unsigned n_ops;
+	uv_timer_t drain_timer; /* runs only while a service drains */
+	struct tor_status told; /* state and bootstrap, as the watchers know them */
+	bool stopping;
+	void (*stopped)(void *ud);
+	void *stopped_ud;
+};
+
+/* Somebody waits for something; the service is looked up again when it has happened. */
+struct op {
+	struct manager *m;
+	uint64_t serial;
+	manager_done_fn *cb;
+	void *ud;
+	struct list link; /* of a service's down_waiters */
+	struct job job;   /* for op_finish_later */
+};
+
+struct op *op_new(struct manager *m, struct service *svc, manager_done_fn *cb, void *ud);
+void op_finish(struct op *op, const struct error *err);
+/* In another turn of the loop, without an error. */
+void op_finish_later(struct op *op);
+/* When the service's row is on disk. */
+void op_save(struct op *op, struct service *svc);
+/* When the service is down. */
+void op_when_down(struct op *op, struct service *svc);
+
+int refuse_if_stopping(const struct manager *m, struct error *err);
+/* A daemon that stops and a service that is being deleted or broken take no change. */
+int refuse_change(const struct service *svc, struct error *err);
+
+/* If it is stopping and this was the last thing it waited for, it has stopped. */
+void manager_check_stopped(struct manager *m);
+
+/* create.c: the daemon stops, nobody waits for keys any more. */
+void creations_cancel(struct manager *m);
+/* A free loopback port that no service has; 0 if there is none. */
+uint16_t pick_port(struct manager *m);
+int check_port(struct manager *m, const struct service *self, json_int_t port, struct error *err);
+int check_new_name(struct manager *m, const char *name, struct error *err);
+/* Makes the first key of a private service that has none. */
+void ensure_client_key(struct service_row *row);

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Services as JSON: the RPC's types Service and Counts. */
+#include <string.h>
+
+#include "base/crypto.h"
+#include "proto/base/codec.h"
+#include "proto/options.h"
+#include "proto/units.h"
+#include "svc/registry.h"
+
+uint64_t service_serial(const struct service *svc)
+{
+	return svc->serial;
+}
+
+bool service_is_ephemeral(const struct service *svc)
+{
+	return svc->ephemeral;
+}
+
+const char *service_name(const struct service *svc)
+{
+	return svc->row->name;
+}
+
+const char *service_state_text(const struct service *svc)
+{
+	return service_state_name(svc->state);
+}
+
+bool service_is_coming_up(const struct service *svc)
+{
+	return svc->start_again ||
+	       (!svc->taking_down && svc->state != SERVICE_STOPPED && svc->state != SERVICE_FAILED);
+}
+
+static json_t *time_json(int64_t ms)
+{
+	char text[UNITS_TIME_TEXT];
+
+	return ms ? json_string(units_print_time(ms, text)) : json_null();
+}
+
+static json_t *keys_json(const struct service *svc)
+{
+	json_t *keys = json_array();
+
+	if (service_is_public(svc)) {
+		return keys;
+	}
+	for (size_t i = 0; i < svc->row->n_keys; i++) {
+		const struct store_key *key = &svc->row->keys[i];
+		char priv[BASE32_LEN(32) + 1], pub[BASE32_LEN(32) + 1];
+
+		base32_encode(key->private_key, 32, priv);
+		base32_encode(key->public_key, 32, pub);
+		json_array_append_new(keys, json_pack("{s:s, s:s?, s:s}", "label", key->label,
+						      "private_key", key->has_private ? priv : NULL,
+						      "public_key", pub));
+		crypto_wipe(priv, sizeof(priv));
+	}
+	return keys;
+}
+
+static void add_address(const struct service *svc, json_t *o)
+{
+	const struct manager_config *config = manager_config(svc->m);
+	json_t *url = json_null(), *backend = json_null();
+
+	if (config->local_only) {
+		if (svc->row->port) {
+			url = json_sprintf("http://127.0.0.1:%u", svc->row->port);
+			backend = json_sprintf("tcp:127.0.0.1:%u", svc->row->port);
+		}
+	} else {
+		if (svc->row->onion) {
+			url = json_sprintf("http://%s.onion", svc->row->onion);
+		}
+		if (svc->socket_path) {
+			backend = json_sprintf("unix:%s", svc->socket_path);
+		} else if (svc->server) {
+			backend = json_sprintf("tcp:127.0.0.1:%u", http_server_port(svc->server));
+		}
+	}
+	json_object_set_new(o, "url", url);
+	json_object_set_new(o, "onion",
+			    !config->local_only && svc->row->onion ? json_string(svc->row->onion)
+								   : json_null());
+	json_object_set_new(o, "backend", backend);
+}
+
+/* Those of the mode that do not stand beside "options". */
+static json_t *options_json(const struct service *svc)
+{
+	json_t *options = json_object(), *value;
+	const char *name;
+
+	json_object_foreach (svc->options, name, value) {
+		const struct option *o = option_find(svc->row->mode, name);
+
+		if (o && !(o->flags & OPTION_TOP_LEVEL)) {
+			json_object_set(options, name, value);
+		}
+	}
+	return options;
+}
+
+json_t *manager_service_json(const struct service *svc)
+{
+	json_t *title = json_object_get(svc->options, "title");
+	json_t *o = json_pack("{s:s, s:s, s:s, s:b, s:s?}", "name", svc->row->name, "mode",
+			      svc->row->mode, "state", service_state_name(svc->state), "wanted",
+			      svc->row->wanted, "reason", svc->reason);
+
+	add_address(svc, o);
+	json_object_set_new(o, "public", json_boolean(service_is_public(svc)));
+	json_object_set_new(o, "keys", keys_json(svc));
+	json_object_set(o, "title", title ? title : json_null());
+	json_object_set_new(o, "start_at", json_null());
+	json_object_set_new(o, "stop_at", json_null());
+	json_object_set_new(o, "options", options_json(svc));
+	json_object_set_new(o, "paths",
+			    svc->row->paths ? json_deep_copy(svc->row->paths) : json_array());
+	json_object_set_new(o, "ephemeral", json_boolean(svc->ephemeral));
+	json_object_set_new(o, "transfers", transfers_json(&svc->transfers));
+	json_object_set_new(o, "created_at", time_json(svc->row->created_ms));
+	json_object_set_new(o, "started_at", time_json(svc->started_ms));
+	return o;
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const struct service *const *x = a, *const *y = b;
+
+	return strcmp((*x)->row->name, (*y)->row->name);
+}
+
+json_t *manager_list_json(struct manager *m)
+{
+	struct service **all = xcalloc(m->n_services, sizeof(*all));
+	json_t *list = json_array();
+	size_t n = 0;
+
+	list_for_each (it, &m->services) {
+		all[n++] = list_entry(it, struct service, link);
+	}
+	qsort(all, n, sizeof(*all), by_name);
+	for (size_t i = 0; i < n; i++) {
+		json_array_append_new(list, manager_service_json(all[i]));
+	}
+	free(all);
+	return list;
+}
+
+json_t *manager_counts_json(struct manager *m)
+{
+	int running = 0, failed = 0;
+
+	list_for_each (it, &m->services) {
+		const struct service *svc = list_entry(it, const struct service, link);
+
+		running += svc->state == SERVICE_RUNNING;
+		failed += svc->state == SERVICE_FAILED;
+	}
+	return json_pack("{s:i, s:i, s:i}", "total", (int)m->n_services, "running", running,
+			 "failed", failed);
+}
