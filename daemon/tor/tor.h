@@ -41,7 +41,7 @@ struct tor_status {
 	char summary[128]; /* tor's own words for it */
 	char *problem;     /* what is wrong and what to do, NULL if nothing; owned by tor */
 	bool reachable;    /* READY and bootstrapped to 100 */
-	uid_t peer_uid;    /* tor's, by SO_PEERCRED of a Unix control socket; (uid_t)-1: not known */
+	uid_t peer_uid; /* tor's, by SO_PEERCRED of a Unix control socket; (uid_t)-1: not known */
 };
 
 struct tor_ops {
