@@ -12,6 +12,7 @@
 #include <sys/socket.h>
 #include <sys/types.h>
 
+#include "base/list.h"
 #include "ev/ev.h"
 #include "proto/base/error.h"
 
@@ -53,9 +54,10 @@ void rpc_reply_error(struct rpc_call *call, const struct error *err);
  */
 struct rpc_bound {
 	void (*closed)(struct rpc_bound *bound);
-	void *link[2]; /* private */
+	struct list link; /* private */
 };
 void rpc_bind(struct rpc_call *call, struct rpc_bound *bound);
+/* Also when it was closed already. */
 void rpc_unbind(struct rpc_bound *bound);
 
 struct rpc_method {
@@ -71,6 +73,14 @@ struct rpc_config {
 /* methods: ends with name NULL; each must be in the interface and all of the interface there. */
 struct rpc_server *rpc_server_new(struct ev *ev, const struct rpc_config *config,
 				  const struct rpc_method *methods, void *ud);
+/* The socket file is open to the daemon's user alone, or to the control group too. */
 int rpc_server_listen(struct rpc_server *s, const char *path, struct error *err);
+/* One handed over (systemd). It becomes the server's, and is closed if it cannot. */
 int rpc_server_listen_fd(struct rpc_server *s, int fd, struct error *err);
+/*
+ * A connection that was accepted elsewhere, or one end of a socketpair: it
+ * becomes the server's. The same rules as for those that it accepts.
+ */
+void rpc_server_adopt(struct rpc_server *s, int fd, const struct ucred *peer);
+/* Every connection ends, calls that wait are gone; then closed is called and s is no more. */
 void rpc_server_close(struct rpc_server *s, void (*closed)(void *ud), void *ud);
