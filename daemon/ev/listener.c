@@ -241,7 +241,7 @@ int listener_open_tcp(struct ev *ev, uint16_t port, listener_accept_fn *cb, void
 int listener_open_fd(struct ev *ev, int fd, listener_accept_fn *cb, void *ud, struct listener **ret,
 		     struct error *err)
 {
-	struct sockaddr_storage addr;
+	struct sockaddr_storage addr = {0};
 	socklen_t len = sizeof(addr);
 	int listening = 0, r;
 	socklen_t int_len = sizeof(listening);
