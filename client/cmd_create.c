@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* create: a saved service, stopped. */
+#include "client/cmd.h"
+#include "client/create.h"
+#include "client/out.h"
+#include "client/service.h"
+#include "proto/units.h"
+
+static const struct opt opts[] = {
+	{"qr", 0, NULL, "address and private key also as QR codes"},
+	{0},
+};
+
+static int run_share(struct ctl *ctl)
+{
+	struct error err = ERROR_INIT;
+	const char *name = ctl->args.words[0];
+	json_t *service = NULL;
+
+	if (units_check_name("name", name, &err) < 0 ||
+	    create_service(ctl, "share", name, false, ctl->args.words + 1, ctl->args.n_words - 1,
+			   &service, &err) < 0) {
+		return ctl_fail(&err);
+	}
+	if (out_is_json()) {
+		out_json(service);
+	} else {
+		service_print_address(service, opt_given(&ctl->args, "qr"));
+		out_note("%s is made and not started yet: onionsharectl start %s", out_esc(name),
+			 out_esc(name));
+	}
+	json_decref(service);
+	return 0;
+}
+
+const struct command cmd_create_share = {
+	.name = "create share",
+	.synopsis = "NAME PATH...",
+	.summary = "make a saved service that shares files, stopped",
+	.help = "Makes a service that shares the files and folders. Its address and private key\n"
+		"are made with it and printed; they stay the same from then on.",
+	.opts = opts,
+	.mode = "share",
+	.min_words = 2,
+	.max_words = SIZE_MAX,
+	.any_bytes = true,
+	.run = run_share,
+};

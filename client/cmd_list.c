@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* list, show. */
+#include "client/cmd.h"
+#include "client/out.h"
+#include "client/service.h"
+
+static int run_list(struct ctl *ctl)
+{
+	struct error err = ERROR_INIT;
+	json_t *reply = NULL;
+
+	if (ctl_call(ctl, "List", NULL, &reply, &err) < 0) {
+		return ctl_fail(&err);
+	}
+	if (out_is_json()) {
+		out_json(json_object_get(reply, "services"));
+	} else {
+		service_print_list(json_object_get(reply, "services"));
+	}
+	json_decref(reply);
+	return 0;
+}
+
+static const struct opt show_opts[] = {
+	{"qr", 0, NULL, "address and private key as QR codes"},
+	{0},
+};
+
+static int run_show(struct ctl *ctl)
+{
+	struct error err = ERROR_INIT;
+	json_t *reply = NULL, *service;
+
+	if (ctl_call(ctl, "Show", json_pack("{s:s}", "name", ctl->args.words[0]), &reply, &err) <
+	    0) {
+		return ctl_fail(&err);
+	}
+	service = json_object_get(reply, "service");
+	if (out_is_json()) {
+		out_json(service);
+	} else if (opt_given(&ctl->args, "qr")) {
+		service_print_address(service, true);
+	} else {
+		service_print(service);
+	}
+	json_decref(reply);
+	return 0;
+}
+
+const struct command cmd_list = {
+	.name = "list",
+	.alias = "ls",
+	.synopsis = "",
+	.summary = "all services: state, transfers, address",
+	.help = "NOW/DONE: transfers under way and those completed since the service was made.",
+	.run = run_list,
+};
+
+const struct command cmd_show = {
+	.name = "show",
+	.synopsis = "NAME",
+	.summary = "all about one service, its private key included",
+	.help = "Prints state, address, private keys, options and transfers.",
+	.opts = show_opts,
+	.min_words = 1,
+	.max_words = 1,
+	.run = run_show,
+};

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "client/service.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "client/out.h"
+#include "client/qr.h"
+#include "proto/base/alloc.h"
+#include "proto/base/buf.h"
+#include "proto/units.h"
+
+#define NAME_COLUMNS  20 /* at most, in a list */
+#define STATE_COLUMNS 10
+#define COUNT_COLUMNS 9
+#define LIST_COLUMNS  80
+#define LABEL_COLUMNS 13
+
+const char *service_text(const json_t *service, const char *member)
+{
+	const char *text = json_string_value(json_object_get(service, member));
+
+	return text ? text : "";
+}
+
+bool service_has(const json_t *service, const char *member)
+{
+	const json_t *value = json_object_get(service, member);
+
+	return value && !json_is_null(value);
+}
+
+bool service_is(const json_t *service, const char *state)
+{
+	return strcmp(service_text(service, "state"), state) == 0;
+}
+
+static json_int_t number(const json_t *object, const char *member)
+{
+	return json_integer_value(json_object_get(object, member));
+}
+
+const char *service_state_style(const char *state)
+{
+	static const struct {
+		const char *state;
+		enum out_style style;
+	} styles[] = {
+		{"running", STYLE_GOOD},    {"failed", STYLE_BAD},     {"offline", STYLE_WARN},
+		{"publishing", STYLE_WARN}, {"preparing", STYLE_WARN}, {"scheduled", STYLE_WARN},
+		{"draining", STYLE_WARN},   {"stopped", STYLE_DIM},
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(styles); i++) {
+		if (strcmp(styles[i].state, state) == 0) {
+			return out_style(styles[i].style);
+		}
+	}
+	return "";
+}
+
+/* --- address and key --- */
+
+/* Without Tor nothing asks for the keys. */
+static const json_t *visible_keys(const json_t *service)
+{
+	return service_has(service, "onion") ? json_object_get(service, "keys") : NULL;
+}
+
+static void print_heading(const json_t *service, bool with_key)
+{
+	if (!service_has(service, "onion")) {
+		out_note("Without Tor, for this machine only:");
+	} else {
+		out_note("Give this address%s to the recipient:",
+			 with_key ? " and private key" : "");
+	}
+}
+
+static void print_key(const json_t *key, bool only)
+{
+	const char *label = service_text(key, "label");
+	const char *private_key = service_text(key, "private_key");
+
+	if (private_key[0] == '\0') {
+		out_line("Private key (%s): known to its owner only", out_esc(label));
+	} else if (only) {
+		out_line("Private key: %s", out_esc(private_key));
+	} else {
+		out_line("Private key (%s): %s", out_esc(label), out_esc(private_key));
+	}
+}
+
+static void print_qr(const json_t *service, const json_t *keys)
+{
+	size_t i;
+	json_t *key;
+
+	out_note("Address as QR code:");
+	qr_print(service_text(service, "url"));
+	json_array_foreach (keys, i, key) {
+		if (service_has(key, "private_key")) {
+			out_note("Private key as QR code:");
+			qr_print(service_text(key, "private_key"));
+		}
+	}
+}
+
+void service_print_address(const json_t *service, bool qr)
+{
+	const json_t *keys = visible_keys(service);
+	size_t n = json_array_size(keys), i;
+	json_t *key;
+
+	if (!service_has(service, "url")) {
+		out_note("%s has no address yet: it is made as soon as a tor answers.",
+			 out_esc(service_text(service, "name")));
+		return;
+	}
+	print_heading(service, n > 0);
+	out_line("%s%s%s", out_style(STYLE_BOLD), out_esc(service_text(service, "url")),
+		 out_plain());
+	json_array_foreach (keys, i, key) {
+		print_key(key, n == 1);
+	}
+	if (qr) {
+		print_qr(service, keys);
+	}
+}
+
+/* --- all of it --- */
+
+static void print_pair(const char *label, const char *text)
+{
+	if (text[0] != '\0') {
+		out_line("%*s  %s", LABEL_COLUMNS, label, out_esc(text));
+	}
+}
+
+static void print_member(const json_t *service, const char *label, const char *member)
+{
+	print_pair(label, service_text(service, member));
+}
+
+static void print_transfers(const json_t *transfers)
+{
+	char in[UNITS_SIZE_TEXT], out[UNITS_SIZE_TEXT];
+
+	out_line("%*s  %lld active, %lld completed, %s sent, %s received", LABEL_COLUMNS,
+		 "Transfers", (long long)number(transfers, "active"),
+		 (long long)number(transfers, "completed"),
+		 units_print_size((uint64_t)number(transfers, "bytes_out"), out),
+		 units_print_size((uint64_t)number(transfers, "bytes_in"), in));
+}
+
+static void add_option_text(struct buf *b, const char *name, const json_t *value)
+{
+	buf_printf(b, "%s--", b->len > 0 ? " " : "");
+	for (const char *p = name; *p != '\0'; p++) {
+		buf_add_char(b, *p == '_' ? '-' : *p);
+	}
+	if (json_is_string(value)) {
+		buf_printf(b, " '%s'", json_string_value(value));
+	} else if (json_is_integer(value)) {
+		buf_printf(b, " %lld", (long long)json_integer_value(value));
+	}
+}
+
+/* Those that are set, as they would be given on a command line. */
+static void print_options(const json_t *options)
+{
+	struct buf b = BUF_INIT;
+	const char *name;
+	json_t *value;
+
+	json_object_foreach ((json_t *)(uintptr_t)options, name, value) {
+		if (!json_is_null(value) && !json_is_false(value)) {
+			add_option_text(&b, name, value);
+		}
+	}
+	print_pair("Options", b.len > 0 ? b.p : "");
+	buf_done(&b);
+}
+
+void service_print(const json_t *service)
+{
+	const char *state = service_text(service, "state");
+	const char *reason = service_text(service, "reason");
+	const json_t *keys = visible_keys(service);
+	size_t i;
+	json_t *key;
+
+	out_line("%s%s%s (%s)", out_style(STYLE_BOLD), out_esc(service_text(service, "name")),
+		 out_plain(), out_esc(service_text(service, "mode")));
+	out_line("%*s  %s%s%s%s%s%s", LABEL_COLUMNS, "State", service_state_style(state),
+		 out_esc(state), out_plain(), reason[0] ? " (" : "", out_esc(reason),
+		 reason[0] ? ")" : "");
+	print_member(service, "Address", "url");
+	json_array_foreach (keys, i, key) {
+		char label[LABEL_COLUMNS + 1] = "Private key";
+
+		print_pair(label, service_has(key, "private_key") ? service_text(key, "private_key")
+								  : "known to its owner only");
+	}
+	print_member(service, "Title", "title");
+	print_member(service, "Starts", "start_at");
+	print_member(service, "Stops", "stop_at");
+	print_options(json_object_get(service, "options"));
+	print_transfers(json_object_get(service, "transfers"));
+	print_member(service, "Backend", "backend");
+	print_member(service, "Made", "created_at");
+	print_member(service, "Started", "started_at");
+}
+
+/* --- the list --- */
+
+static size_t name_columns(const json_t *services)
+{
+	size_t most = strlen("NAME"), i;
+	json_t *service;
+
+	json_array_foreach (services, i, service) {
+		size_t n = strlen(service_text(service, "name"));
+
+		most = n > most ? n : most;
+	}
+	return most < NAME_COLUMNS ? most : NAME_COLUMNS;
+}
+
+static void print_row(const json_t *service, size_t name_width, size_t rest)
+{
+	const json_t *transfers = json_object_get(service, "transfers");
+	const char *state = service_text(service, "state");
+	bool failed = strcmp(state, "failed") == 0;
+	char counts[48];
+
+	snprintf(counts, sizeof(counts), "%lld/%lld", (long long)number(transfers, "active"),
+		 (long long)number(transfers, "completed"));
+	out_line("%-*s  %-7s  %s%-*s%s  %*s  %s", (int)name_width,
+		 out_esc_cut(service_text(service, "name"), name_width),
+		 out_esc_cut(service_text(service, "mode"), 7), service_state_style(state),
+		 STATE_COLUMNS, out_esc(state), out_plain(), COUNT_COLUMNS, counts,
+		 out_esc_cut(service_text(service, failed ? "reason" : "url"), rest));
+}
+
+void service_print_list(const json_t *services)
+{
+	size_t width = name_columns(services), i;
+	size_t columns = out_live_columns() > LIST_COLUMNS ? out_live_columns() : LIST_COLUMNS;
+	size_t used = width + 2 + 7 + 2 + STATE_COLUMNS + 2 + COUNT_COLUMNS + 2;
+	json_t *service;
+
+	if (json_array_size(services) == 0) {
+		out_note("No services. Make one: onionsharectl create share NAME PATH...");
+		return;
+	}
+	out_line("%s%-*s  %-7s  %-*s  %*s  %s%s", out_style(STYLE_DIM), (int)width, "NAME", "MODE",
+		 STATE_COLUMNS, "STATE", COUNT_COLUMNS, "NOW/DONE", "ADDRESS", out_plain());
+	json_array_foreach (services, i, service) {
+		print_row(service, width, columns - used);
+	}
+}

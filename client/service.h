@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A service object of the daemon's, shown to people. */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "proto/base/error.h"
+
+/* Members of a checked reply; "" where null or missing. */
+const char *service_text(const json_t *service, const char *member);
+bool service_has(const json_t *service, const char *member); /* and not null */
+bool service_is(const json_t *service, const char *state);
+
+/* What somebody who shall visit needs: address and private key, in words. qr: also as QR codes. */
+void service_print_address(const json_t *service, bool qr);
+/* All there is to know. */
+void service_print(const json_t *service);
+/* A table of at most 80 columns (more where the terminal has them); array of services. */
+void service_print_list(const json_t *services);
+/* "running", coloured where colours are. Lives until the next line. */
+const char *service_state_style(const char *state);

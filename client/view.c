@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "client/view.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "client/out.h"
+#include "client/rpc.h"
+#include "client/service.h"
+#include "proto/base/buf.h"
+#include "proto/units.h"
+
+#define BAR_COLUMNS   24
+#define RATE_AFTER_MS 500
+
+/* --- lines --- */
+
+static void print_line(const struct view *v, const char *name, const char *text)
+{
+	time_t now = time(NULL);
+	struct tm tm;
+	char at[16] = "";
+
+	if (localtime_r(&now, &tm)) {
+		strftime(at, sizeof(at), "%H:%M:%S", &tm);
+	}
+	name = v->one_service ? "" : out_esc(name);
+	if (v->notes) {
+		out_note("%s  %s%s%s", at, name, name[0] ? "  " : "", out_esc(text));
+	} else {
+		out_line("%s  %s%s%s", at, name, name[0] ? "  " : "", out_esc(text));
+	}
+}
+
+static const char *noun(bool out)
+{
+	return out ? "download" : "upload";
+}
+
+static void print_state(const struct view *v, const json_t *event)
+{
+	const char *reason = service_text(event, "reason");
+	struct buf text = BUF_INIT;
+
+	buf_add_str(&text, service_text(event, "state"));
+	if (reason[0] != '\0') {
+		buf_printf(&text, " (%s)", reason);
+	}
+	print_line(v, service_text(event, "name"), text.p);
+	buf_done(&text);
+}
+
+static void print_transfer(const struct view *v, const struct view_transfer *t, const char *phase)
+{
+	char bytes[UNITS_SIZE_TEXT], total[UNITS_SIZE_TEXT];
+	struct buf text = BUF_INIT;
+
+	units_print_size(t->bytes, bytes);
+	units_print_size(t->total, total);
+	buf_printf(&text, "%s %lld ", noun(t->out), (long long)t->id);
+	if (strcmp(phase, "started") == 0) {
+		buf_printf(&text, "started%s%s", t->total > 0 ? ": " : "",
+			   t->total > 0 ? total : "");
+	} else if (strcmp(phase, "completed") == 0) {
+		buf_printf(&text, "complete: %s", bytes);
+	} else {
+		buf_printf(&text, "cancelled at %s%s%s", bytes, t->total > 0 ? " of " : "",
+			   t->total > 0 ? total : "");
+	}
+	print_line(v, t->name, text.p);
+	buf_done(&text);
+}
+
+/* --- the live line --- */
+
+static unsigned percent(const struct view_transfer *t)
+{
+	if (t->total == 0) {
+		return 0;
+	}
+	return t->bytes >= t->total ? 100 : (unsigned)((double)t->bytes * 100 / (double)t->total);
+}
+
+/* Bytes a second since we heard of it; 0: too early to say. */
+static uint64_t rate(const struct view_transfer *t)
+{
+	int64_t ms = rpc_now() - t->since_ms;
+
+	return ms < RATE_AFTER_MS ? 0 : (t->bytes - t->first_bytes) * 1000 / (uint64_t)ms;
+}
+
+static void add_rate(struct buf *b, uint64_t bytes_a_second)
+{
+	char text[UNITS_SIZE_TEXT];
+
+	if (bytes_a_second > 0) {
+		buf_printf(b, "  %s/s", units_print_size(bytes_a_second, text));
+	}
+}
+
+static void add_bar(struct buf *b, unsigned part)
+{
+	unsigned full = part * BAR_COLUMNS / 100;
+
+	buf_add_char(b, '[');
+	for (unsigned i = 0; i < BAR_COLUMNS; i++) {
+		buf_add_char(b, i < full ? '=' : i == full ? '>' : ' ');
+	}
+	buf_printf(b, "] %3u%%", part);
+}
+
+static void add_one(struct buf *b, const struct view *v, const struct view_transfer *t)
+{
+	char bytes[UNITS_SIZE_TEXT], total[UNITS_SIZE_TEXT], left[UNITS_DURATION_TEXT];
+	uint64_t speed = rate(t);
+
+	if (!v->one_service) {
+		buf_printf(b, "%s  ", t->name);
+	}
+	buf_printf(b, "%s %lld  ", noun(t->out), (long long)t->id);
+	if (t->total > 0) {
+		add_bar(b, percent(t));
+		buf_printf(b, "  %s of %s", units_print_size(t->bytes, bytes),
+			   units_print_size(t->total, total));
+	} else {
+		buf_add_str(b, units_print_size(t->bytes, bytes));
+	}
+	add_rate(b, speed);
+	if (speed > 0 && t->total > t->bytes) {
+		buf_printf(b, "  %s left",
+			   units_print_duration((t->total - t->bytes) / speed, left));
+	}
+}
+
+static void add_several(struct buf *b, const struct view *v)
+{
+	uint64_t speed = 0;
+
+	buf_printf(b, "%zu transfers:", v->n_transfers);
+	for (size_t i = 0; i < v->n_transfers; i++) {
+		speed += rate(&v->transfers[i]);
+	}
+	add_rate(b, speed);
+	for (size_t i = 0; i < v->n_transfers; i++) {
+		const struct view_transfer *t = &v->transfers[i];
+
+		buf_printf(b, "  #%lld %u%%", (long long)t->id, percent(t));
+	}
+}
+
+void view_draw(const struct view *v)
+{
+	struct buf text = BUF_INIT;
+
+	if (v->n_transfers == 0 || out_live_columns() == 0) {
+		out_live_end();
+		return;
+	}
+	if (v->n_transfers == 1) {
+		add_one(&text, v, &v->transfers[0]);
+	} else {
+		add_several(&text, v);
+	}
+	out_live(0, out_esc_cut(text.p, out_live_columns()));
+	buf_done(&text);
+}
+
+/* --- transfers --- */
+
+static struct view_transfer *find(struct view *v, json_int_t id)
+{
+	for (size_t i = 0; i < v->n_transfers; i++) {
+		if (v->transfers[i].id == id) {
+			return &v->transfers[i];
+		}
+	}
+	return NULL;
+}
+
+static uint64_t amount(const json_t *event, const char *member)
+{
+	json_int_t n = json_integer_value(json_object_get(event, member));
+
+	return n > 0 ? (uint64_t)n : 0;
+}
+
+static void fill(struct view_transfer *t, const json_t *event)
+{
+	t->id = json_integer_value(json_object_get(event, "id"));
+	t->out = strcmp(service_text(event, "direction"), "in") != 0;
+	t->bytes = amount(event, "bytes");
+	t->total = amount(event, "total");
+	snprintf(t->name, sizeof(t->name), "%s", service_text(event, "name"));
+}
+
+static void on_transfer(struct view *v, const json_t *event)
+{
+	const char *phase = service_text(event, "phase");
+	bool over = strcmp(phase, "completed") == 0 || strcmp(phase, "cancelled") == 0;
+	struct view_transfer now = {0}, *known;
+
+	fill(&now, event);
+	known = find(v, now.id);
+	if (!known && !over && v->n_transfers < VIEW_TRANSFERS_MAX) {
+		now.first_bytes = now.bytes;
+		now.since_ms = rpc_now();
+		v->transfers[v->n_transfers++] = now;
+	} else if (known && !over) {
+		fill(known, event);
+	} else if (known) {
+		*known = v->transfers[--v->n_transfers];
+	}
+	if (strcmp(phase, "progress") != 0) {
+		print_transfer(v, &now, phase);
+	}
+}
+
+void view_event(struct view *v, const json_t *event)
+{
+	const char *kind = service_text(event, "event");
+
+	if (strcmp(kind, "state") == 0) {
+		print_state(v, event);
+	} else if (strcmp(kind, "transfer") == 0) {
+		on_transfer(v, event);
+	}
+	view_draw(v);
+}

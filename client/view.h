@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Events of Watch as a person sees them: a line for what begins and ends, the
+ * live line for transfers under way. Not for --json.
+ */
+#pragma once
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define VIEW_TRANSFERS_MAX 256 /* shown with their progress; more are only counted */
+
+struct view_transfer {
+	json_int_t id;
+	bool out;
+	char name[64 + 1];
+	uint64_t bytes, total; /* total 0: not known */
+	uint64_t first_bytes;  /* when we first heard of it */
+	int64_t since_ms;
+};
+
+struct view {
+	bool one_service; /* its name need not be said */
+	bool notes;       /* lines go to stderr: they are not the result */
+
+	struct view_transfer transfers[VIEW_TRANSFERS_MAX];
+	size_t n_transfers;
+};
+
+/* event: a checked reply of Watch. Snapshots and Tor's events are the caller's. */
+void view_event(struct view *v, const json_t *event);
+/* Draws the live line again, as after lines of somebody else's. */
+void view_draw(const struct view *v);
