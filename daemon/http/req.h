@@ -32,6 +32,11 @@ struct http_field {
 struct http_observer {
 	/* n more bytes of the response's body are with the kernel. May be NULL. */
 	void (*sent)(void *ud, uint64_t n);
+	/*
+	 * Before abort: so many of those the kernel still had in its hands when the
+	 * visitor was lost; they count as not sent. As far as it can tell. May be NULL.
+	 */
+	void (*unsent)(void *ud, uint64_t n);
 	/* Exactly one of these, once: the response went out whole, or it did not. */
 	void (*done)(void *ud);
 	void (*abort)(void *ud);
@@ -58,6 +63,13 @@ struct http_req {
 struct span http_req_field(const struct http_req *req, struct span name);
 unsigned http_req_count(const struct http_req *req, struct span name);
 
+/*
+ * Did another site's page cause this request (RFC 6454, Fetch Metadata)? A
+ * foreign Origin, or Sec-Fetch-Site: cross-site. "Origin: null" is no sign: forms
+ * send it under no-referrer.
+ */
+bool http_req_cross_site(const struct http_req *req);
+
 void http_req_observe(struct http_req *req, const struct http_observer *obs, void *ud);
 
 /*
@@ -76,7 +88,8 @@ struct http_resp {
 	struct http_field *fields;
 	size_t n_fields, cap_fields;
 	struct arena *arena;
-	bool close; /* Connection: close after it */
+	bool close;   /* Connection: close after it */
+	bool invalid; /* private: a field was refused */
 };
 
 void http_resp_init(struct http_resp *resp, struct http_req *req, int status);
