@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* after those */
+#include <cmocka.h>
+
+#include "proto/base/alloc.h"
+#include "proto/options.h"
+
+static int validate(const char *text, struct error *err)
+{
+	json_auto_t *in = json_loads(text, 0, NULL);
+
+	assert_non_null(in);
+	return options_validate("share", in, err);
+}
+
+static void good_values_are_taken(void **state)
+{
+	static const char *const good[] = {
+		"{}",
+		"{\"title\": \"Holiday \xe2\x9d\xa4\xef\xb8\x8f\"}",
+		"{\"title\": null, \"public\": true, \"pow\": false, \"max_connections\": 1}",
+		"{\"max_connections\": 100000, \"port\": 65535, \"max_downloads\": 1}",
+		"{\"no_autostop_sharing\": true, \"log_filenames\": null}",
+	};
+	struct error err = ERROR_INIT;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(good); i++) {
+		assert_int_equal(validate(good[i], &err), 0);
+	}
+	assert_int_equal(options_validate("share", NULL, &err), 0);
+	assert_null(err.text);
+}
+
+static void bad_values_name_option_and_reason(void **state)
+{
+	static const struct {
+		const char *json, *field, *why;
+	} bad[] = {
+		{"{\"public\": 1}", "public", "must be true or false"},
+		{"{\"max_connections\": 0}", "max_connections",
+		 "must be a whole number from 1 to 100000"},
+		{"{\"max_connections\": 100001}", "max_connections",
+		 "must be a whole number from 1 to 100000"},
+		{"{\"max_connections\": 1.0}", "max_connections",
+		 "must be a whole number from 1 to 100000"},
+		{"{\"max_connections\": \"5\"}", "max_connections",
+		 "must be a whole number from 1 to 100000"},
+		{"{\"port\": 65536}", "port", "must be a whole number from 1 to 65535"},
+		{"{\"title\": 5}", "title", "must be text"},
+		{"{\"title\": \"\"}", "title", "must not be empty"},
+		{"{\"title\": \"a\\nb\"}", "title", "must be one line without control characters"},
+		{"{\"title\": \"a\\u202eb\"}", "title",
+		 "must be one line without control characters"},
+		{"{\"colour\": \"red\"}", "colour", "is no option of the mode share"},
+		{"{\"a\\u001bb\": 1}", "a\\x1bb", "is no option of the mode share"},
+		{"{\"\": 1}", "options", "is no option of the mode share"},
+		{"[]", "options", "must be an object"},
+	};
+	struct error err = ERROR_INIT;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		assert_int_equal(validate(bad[i].json, &err), -EINVAL);
+		assert_int_equal(err.kind, ERROR_INVALID_VALUE);
+		assert_string_equal(err.param[0], bad[i].field);
+		assert_string_equal(err.param[1], bad[i].why);
+	}
+	assert_int_equal(options_validate("dance", NULL, &err), -EINVAL);
+	assert_string_equal(err.param[0], "mode");
+	error_done(&err);
+}
+
+static void titles_are_counted_in_characters(void **state)
+{
+	struct error err = ERROR_INIT;
+	char text[2 * (OPTION_TITLE_MAX + 1) + 1];
+
+	(void)state;
+	for (size_t i = 0; i <= OPTION_TITLE_MAX; i++) {
+		memcpy(text + 2 * i, "\xc3\xa4", 2);
+	}
+	for (size_t n = OPTION_TITLE_MAX; n <= OPTION_TITLE_MAX + 1; n++) {
+		json_auto_t *in = json_pack("{s:s%}", "title", text, 2 * n);
+
+		assert_int_equal(options_validate("share", in, &err),
+				 n > OPTION_TITLE_MAX ? -EINVAL : 0);
+	}
+	assert_string_equal(err.text, "title: is longer than 200 characters");
+	error_done(&err);
+}
+
+static void what_is_not_set_has_its_default(void **state)
+{
+	json_auto_t *set = json_pack("{s:i, s:n, s:b}", "max_downloads", 3, "title", "pow", 1);
+	json_auto_t *all = options_complete("share", set);
+	json_auto_t *want =
+		json_pack("{s:n, s:b, s:b, s:i, s:n, s:b, s:i, s:b}", "title", "public", 0, "pow",
+			  1, "max_connections", 1000, "port", "no_autostop_sharing", 0,
+			  "max_downloads", 3, "log_filenames", 0);
+	json_auto_t *defaults = options_complete("share", NULL);
+
+	(void)state;
+	assert_true(json_equal(all, want));
+	assert_true(json_is_null(json_object_get(defaults, "max_downloads")));
+	/* What is complete is also right. */
+	assert_int_equal(options_validate("share", defaults, NULL), 0);
+}
+
+static void table_agrees_with_itself(void **state)
+{
+	size_t n;
+	const struct option *all = options_all(&n);
+
+	(void)state;
+	assert_true(n > 0);
+	for (size_t i = 0; i < n; i++) {
+		const struct option *o = &all[i];
+		bool negated = true;
+		char spelling[64];
+
+		assert_ptr_equal(option_find("share", o->name), o);
+		assert_non_null(o->help);
+		assert_true((o->metavar == NULL) == (o->type == OPTION_BOOL));
+		assert_true(o->type == OPTION_BOOL || o->min <= o->max);
+		/* OPTION_BOOL with an opposite, or OPTION_INT with a default out of its range */
+		assert_true(!o->opposite || o->type == OPTION_BOOL);
+		assert_true(o->type != OPTION_INT || !o->has_default ||
+			    (o->default_value >= o->min && o->default_value <= o->max));
+		option_spelling(o, spelling, sizeof(spelling));
+		assert_null(strchr(spelling, '_'));
+		assert_ptr_equal(option_find_spelling("share", span_str(spelling), &negated), o);
+		assert_false(negated);
+		for (size_t k = 0; k < i; k++) {
+			assert_string_not_equal(all[k].name, o->name);
+		}
+	}
+	assert_null(option_find("share", "colour"));
+	assert_null(option_find("dance", "title"));
+	assert_null(option_find(NULL, "title"));
+}
+
+static void dash_and_underscore_are_the_same_on_the_command_line(void **state)
+{
+	const struct option *o = option_find("share", "no_autostop_sharing");
+	bool negated = true;
+	char tiny[4];
+
+	(void)state;
+	assert_ptr_equal(option_find_spelling("share", SPAN("no-autostop-sharing"), &negated), o);
+	assert_ptr_equal(option_find_spelling(NULL, SPAN("no_autostop-sharing"), &negated), o);
+	assert_false(negated);
+	assert_null(option_find_spelling("share", SPAN("no-autostop"), &negated));
+	assert_null(option_find_spelling("share", SPAN("no-autostop-sharing "), &negated));
+	assert_null(option_find_spelling("share", SPAN(""), &negated));
+	assert_ptr_equal(option_find_spelling("share", SPAN("private"), &negated),
+			 option_find("share", "public"));
+	assert_true(negated);
+	option_spelling(o, tiny, sizeof(tiny));
+	assert_string_equal(tiny, "no-");
+}
+
+static void text_becomes_values(void **state)
+{
+	static const struct {
+		const char *option, *text, *json;
+	} rows[] = {
+		{"public", NULL, "true"},      {"public", "yes", "true"},
+		{"public", "off", "false"},    {"public", "0", "false"},
+		{"max_connections", "7", "7"}, {"title", "a b", "\"a b\""},
+		{"title", "5", "\"5\""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		json_auto_t *want = json_loads(rows[i].json, JSON_DECODE_ANY, NULL);
+		json_t *got = NULL;
+
+		assert_int_equal(option_parse_text(option_find("share", rows[i].option),
+						   rows[i].text, &got, NULL),
+				 0);
+		assert_true(json_equal(got, want));
+		json_decref(got);
+	}
+}
+
+static void sizes_become_bytes(void **state)
+{
+	const struct option size = {.name = "quota",
+				    .type = OPTION_SIZE,
+				    .min = 1024,
+				    .max = INT64_C(1) << 50};
+	struct error err = ERROR_INIT;
+	json_t *got = NULL;
+
+	(void)state;
+	assert_int_equal(option_parse_text(&size, "2G", &got, NULL), 0);
+	assert_int_equal(json_integer_value(got), INT64_C(2) << 30);
+	json_decref(got);
+	assert_int_equal(option_parse_text(&size, "2X", &got, &err), -EINVAL);
+	assert_int_equal(option_parse_text(&size, "1023", &got, &err), -EINVAL);
+	assert_int_equal(option_parse_text(&size, "18446744073709551615", &got, &err), -EINVAL);
+	error_done(&err);
+}
+
+static void bad_text_is_refused(void **state)
+{
+	static const struct {
+		const char *option, *text, *message;
+	} rows[] = {
+		{"public", "maybe", "public: must be yes or no"},
+		{"port", NULL, "port: needs a value"},
+		{"port", "", "port: must be a whole number from 1 to 65535"},
+		{"port", "80x", "port: must be a whole number from 1 to 65535"},
+		{"port", "-1", "port: must be a whole number from 1 to 65535"},
+		{"port", "99999999999999999999", "port: must be a whole number from 1 to 65535"},
+		{"title", "\xff", "title: is not valid UTF-8"},
+		{"title", "a\tb", "title: must be one line without control characters"},
+	};
+	struct error err = ERROR_INIT;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		json_t *got = NULL;
+
+		assert_int_equal(option_parse_text(option_find("share", rows[i].option),
+						   rows[i].text, &got, &err),
+				 -EINVAL);
+		assert_string_equal(error_text(&err), rows[i].message);
+		assert_null(got);
+	}
+	error_done(&err);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(good_values_are_taken),
+		cmocka_unit_test(bad_values_name_option_and_reason),
+		cmocka_unit_test(titles_are_counted_in_characters),
+		cmocka_unit_test(what_is_not_set_has_its_default),
+		cmocka_unit_test(table_agrees_with_itself),
+		cmocka_unit_test(dash_and_underscore_are_the_same_on_the_command_line),
+		cmocka_unit_test(text_becomes_values),
+		cmocka_unit_test(sizes_become_bytes),
+		cmocka_unit_test(bad_text_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
