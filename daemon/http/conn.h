@@ -118,7 +118,6 @@ struct http_server {
 	struct span fields; /* of every response: security, Server; preformatted */
 	struct listener *listener;
 	uint16_t port;
-	bool tcp;
 	bool draining;
 	struct list conns, kicked;
 	unsigned n_counted, n_rejected, n_alive, n_busy;

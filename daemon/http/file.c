@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The last bytes of a response are always copied and given out only if the
+ * The last bytes of a response are always copied, and given out only if the
  * file's size and times are still those of its choice: a visitor never holds a
- * complete-looking mixture. (sendfile hands pages of the cache to the socket: a
- * writer who changes them in place after that check, while they wait in a local
- * receive queue, is not seen. It is used on loopback TCP only.)
+ * complete-looking mixture. sendfile hands the cache's own pages to the socket, so
+ * what a writer changes in place while they wait there is sent changed. On a Unix
+ * socket that cannot escape the check: TAIL bytes of copies do not fit into its
+ * queue, so nothing but copies is in it when the last of them are given out. On
+ * loopback TCP the peer's receive queue may hold more; that is accepted there.
  */
 #include "http/file.h"
 
@@ -18,7 +20,7 @@
 #include "ev/work.h"
 #include "proto/base/alloc.h"
 
-#define TAIL       (64u * 1024)        /* never by sendfile */
+#define TAIL       (512u * 1024)       /* never by sendfile: over twice a Unix socket's queue */
 #define MIN_READ   (16u * 1024)        /* a slow visitor's window */
 #define PROBE_STEP (128u * 1024)       /* one byte of each is looked at */
 #define AHEAD      (1024u * 1024)      /* asked of the disk beyond a read */
@@ -263,8 +265,8 @@ size_t http_file_sendable(struct http_file *f, size_t max)
 void http_file_advance(struct http_file *f, size_t n)
 {
 	if (f->given) {
-		if (n == f->given && f->window < MAX_READ) {
-			f->window *= 2;
+		if (n == f->given) {
+			f->window = f->window < MAX_READ / 2 ? f->window * 2 : MAX_READ;
 		} else if (n < f->given && n > 0) {
 			f->window = (n + MIN_READ - 1) / MIN_READ * MIN_READ;
 		}

@@ -22,7 +22,7 @@ struct http_io;
 struct http_io_ops {
 	ssize_t (*read)(struct http_io *io, void *p, size_t n); /* 0: end; or -errno */
 	ssize_t (*writev)(struct http_io *io, const struct iovec *iov, int n);
-	/* NULL where it does not pay. The bytes are the page cache's, not a copy. */
+	/* NULL where it is not possible. The bytes stay the page cache's. */
 	ssize_t (*sendfile)(struct http_io *io, int fd, uint64_t offset, size_t n);
 	/* READ and WRITE: ready is called while it is possible. 0: only GONE is told. */
 	void (*want)(struct http_io *io, unsigned events);
@@ -42,4 +42,4 @@ struct http_io {
 };
 
 /* A connected, non-blocking stream socket, which becomes the io's also on failure. 0 or -errno. */
-int http_io_sock_new(struct ev *ev, int fd, bool tcp, struct http_io **ret);
+int http_io_sock_new(struct ev *ev, int fd, struct http_io **ret);

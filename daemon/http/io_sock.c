@@ -166,16 +166,7 @@ static void sock_close(struct http_io *io, bool reset)
 	uv_close((uv_handle_t *)&s->poll, on_closed);
 }
 
-static const struct http_io_ops unix_ops = {
-	.read = sock_read,
-	.writev = sock_writev,
-	.want = sock_want,
-	.shutdown = sock_shutdown,
-	.unsent = sock_unsent,
-	.close = sock_close,
-};
-
-static const struct http_io_ops tcp_ops = {
+static const struct http_io_ops sock_ops = {
 	.read = sock_read,
 	.writev = sock_writev,
 	.sendfile = sock_sendfile,
@@ -185,13 +176,13 @@ static const struct http_io_ops tcp_ops = {
 	.close = sock_close,
 };
 
-int http_io_sock_new(struct ev *ev, int fd, bool tcp, struct http_io **ret)
+int http_io_sock_new(struct ev *ev, int fd, struct http_io **ret)
 {
 	struct io_sock *s = xnew(struct io_sock);
 	int r;
 
 	s->fd = fd;
-	s->io.ops = tcp ? &tcp_ops : &unix_ops;
+	s->io.ops = &sock_ops;
 	r = uv_poll_init(ev->loop, &s->poll, fd);
 	if (r < 0) {
 		close(fd);

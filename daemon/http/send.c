@@ -221,6 +221,7 @@ static enum http_send write_pieces(struct http_exchange *x)
 	struct http_conn *c = x->conn;
 	const struct span *parts[] = {&x->pre, &x->mid, &x->data, &x->post};
 	struct iovec iov[ARRAY_SIZE(parts)];
+	bool from_file = x->file && x->data.n;
 	size_t all = 0;
 	int n = 0;
 
@@ -238,7 +239,7 @@ static enum http_send write_pieces(struct http_exchange *x)
 	rest -= consume(&x->mid, rest);
 	body = consume(&x->data, rest);
 	consume(&x->post, rest - body);
-	if (x->file) {
+	if (from_file) { /* what was not taken is read again */
 		http_file_advance(x->file, body);
 		x->data = SPAN_NONE;
 		x->body_last = http_file_left(x->file) == 0;

@@ -116,7 +116,7 @@ void http_server_kicked(struct http_server *s)
 
 /* --- admission --- */
 
-static void admit(struct http_server *s, int fd, bool tcp)
+static void admit(struct http_server *s, int fd)
 {
 	bool full = s->n_counted >= s->limits.max_connections;
 	struct http_io *io;
@@ -125,7 +125,7 @@ static void admit(struct http_server *s, int fd, bool tcp)
 		close(fd);
 		return;
 	}
-	if (http_io_sock_new(s->ev, fd, tcp, &io) < 0) {
+	if (http_io_sock_new(s->ev, fd, &io) < 0) {
 		return;
 	}
 	if (s->n_alive == 0 && s->ops.idle) {
@@ -148,7 +148,7 @@ static void on_accept(void *ud, int fd, const struct ucred *cred)
 		close(fd);
 		return;
 	}
-	admit(s, fd, s->tcp);
+	admit(s, fd);
 }
 
 /* Answers are written whole; waiting for more to fill a packet only delays them. */
@@ -174,7 +174,7 @@ void http_server_adopt(struct http_server *s, int fd)
 	if (tcp) {
 		tune_tcp(fd);
 	}
-	admit(s, fd, tcp);
+	admit(s, fd);
 }
 
 /* --- hosts --- */
@@ -248,7 +248,6 @@ int http_server_listen_tcp(struct http_server *s, uint16_t port, struct error *e
 		return r;
 	}
 	s->listener_open = true;
-	s->tcp = true;
 	s->port = listener_port(s->listener);
 	tune_tcp(listener_fd(s->listener));
 	return 0;

@@ -20,8 +20,8 @@
 
 #include "proto/base/span.h"
 
-/* Bytes of an entry's name: a path of PATH_MAX whose every byte became U+FFFD, and a slash. */
-#define ZIP_NAME_MAX (3u * 4096 + 1)
+/* Bytes of an entry's name: a path of 4096 whose every byte became U+FFFD, and some to spare. */
+#define ZIP_NAME_MAX (16u * 1024)
 /* The longest part that is not data. */
 #define ZIP_PART_MAX (ZIP_NAME_MAX + 128)
 
