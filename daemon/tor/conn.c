@@ -11,6 +11,7 @@
 
 #include "base/crypto.h"
 #include "proto/base/alloc.h"
+#include "tor/tor.h"
 
 struct ctl_conn {
 	struct ev *ev;
@@ -122,6 +123,13 @@ int ctl_addr_parse(const char *s, struct ctl_addr *ret, struct error *err)
 	snprintf(addr.text, sizeof(addr.text), "%s", prefixed ? s + 5 : s);
 	*ret = addr;
 	return 0;
+}
+
+int tor_check_control(const char *control, struct error *err)
+{
+	struct ctl_addr addr;
+
+	return ctl_addr_parse(control, &addr, err);
 }
 
 /* --- its end --- */

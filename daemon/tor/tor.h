@@ -94,6 +94,10 @@ struct onion_spec {
  */
 enum onion_state { ONION_WANTED, ONION_PUBLISHING, ONION_PUBLISHED, ONION_STALLED, ONION_FAILED };
 
+/* Can tor be told of this target? Is this a control port? -EINVAL, and the sentence in err. */
+int tor_check_target(const char *target, struct error *err);
+int tor_check_control(const char *control, struct error *err);
+
 struct onion;
 typedef void onion_changed_fn(void *ud, enum onion_state state, const char *reason);
 

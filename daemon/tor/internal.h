@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What the files behind tor.h share. Nobody else includes this, except its tests. */
+#pragma once
+
+#include "base/list.h"
+#include "proto/base/buf.h"
+#include "tor/conn.h"
+#include "tor/desc.h"
+#include "tor/health.h"
+#include "tor/tor.h"
+
+struct ctl_auth;
+struct launch;
+
+#define TOR_CANDIDATES_MAX 3u
+#define TOR_KEY_REQS_MAX   256u
+
+/* Milliseconds. Tests shorten them between tor_new and tor_start. */
+struct tor_times {
+	unsigned command;     /* until a command's answer */
+	unsigned backoff_min; /* between two tries to connect */
+	unsigned backoff_max;
+	unsigned steady;     /* as long READY: the next loss starts at backoff_min again */
+	unsigned stall;      /* with the network and without an upload, until STALLED */
+	unsigned stuck;      /* without progress of the bootstrap, until it is a problem */
+	unsigned collision;  /* an address that is taken, until that is told */
+	unsigned slow_retry; /* between tries after that */
+	unsigned beat;       /* between looks whether tor still answers */
+	unsigned tick;       /* between looks at what waits for the clock */
+};
+
+extern const struct tor_times tor_default_times;
+
+struct tor {
+	struct ev *ev;
+	struct tor_config config; /* strings owned */
+	struct tor_ops ops;
+	void *ud;
+	struct tor_times times;
+	struct tor_status status;
+	struct health health;
+	char *link_problem; /* why there is no tor, or what it cannot do; owned */
+	bool changed;       /* of the status, not told yet */
+	bool started, stopping;
+	void (*stopped)(void *ud);
+	void *stopped_ud;
+	unsigned parts; /* that are still to be closed before t can go */
+
+	struct tor_candidate {
+		struct ctl_addr addr;
+		bool distrust;
+	} candidates[TOR_CANDIDATES_MAX];
+	unsigned n_candidates, candidate;
+	struct error best_error; /* of this round over the candidates */
+	struct ctl_conn *conn;   /* NULL: none */
+	struct ctl_auth *auth;   /* while it authenticates */
+	struct launch *launch;   /* of a managed tor */
+	bool checking_stale;     /* conn is to a tor that an earlier daemon left behind */
+	bool ending;             /* we made the managed tor end, and have said why */
+	bool no_pow;             /* this tor has no proof-of-work defence */
+	unsigned backoff;
+	uint64_t ready_since, moved_at, beat_at;
+	uint64_t network_since; /* bootstrapped; 0: not */
+
+	uv_timer_t retry; /* the next try to connect */
+	uv_timer_t wake;  /* tells callers what happened, from outside of their calls */
+	uv_timer_t tick;
+
+	struct list onions, removals;
+	struct list keys; /* struct tor_key_req */
+	unsigned n_keys;
+};
+
+/* Something is to be told or sent: tor_turn will run, never from within. */
+void tor_wake(struct tor *t);
+/* READY, and the control port is free. */
+bool tor_can_send(const struct tor *t);
+/* The answer is there: what is next? */
+void tor_pump(struct tor *t);
+
+/* --- onion.c --- */
+
+/* Sends the next command that an onion needs: true if it did. Called when tor_can_send. */
+bool onions_send_removal(struct tor *t);
+bool onions_send_add(struct tor *t);
+void onions_event(struct tor *t, const struct desc_event *e);
+void onions_tick(struct tor *t);
+/* Does something wait for the clock? */
+bool onions_unsettled(const struct tor *t);
+/* The connection is gone, and with it every onion. */
+void onions_lost(struct tor *t);
+/* Calls back where something is to be told. */
+void onions_tell(struct tor *t);
+void onions_free(struct tor *t);
+
+/* --- key.c --- */
+
+bool keys_send(struct tor *t);
+void keys_tick(struct tor *t);
+void keys_lost(struct tor *t);
+void keys_tell(struct tor *t);
+/* Answers all with an error; keys_tell follows. */
+void keys_stop(struct tor *t);
