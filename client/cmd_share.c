@@ -206,29 +206,31 @@ static int start(struct share *s, struct error *err)
 }
 
 /*
- * A one-off is cut down and deleted, which the end of the connection would also
- * do, but nobody would know when. After a signal a second one ends this too.
+ * A one-off is cut down and deleted, which the end of its connection would also
+ * do, but nobody would know when. By a connection of its own, since an answer may
+ * be under way on the others. After a signal a second one ends this too.
  */
 static void finish(struct share *s)
 {
-	struct error err = ERROR_INIT;
+	_cleanup_error_ struct error err = ERROR_INIT;
 	json_t *reply = NULL;
-	const char *name = name_of(s);
+	struct rpc *rpc = NULL;
+	int r = 0;
 
-	if (!s->service || s->kept || !s->ctl->rpc) {
+	if (!s->service || s->kept || ctl_open(s->ctl, &rpc, &err) < 0) {
 		return;
 	}
 	if (!is_over(s->service)) {
-		ctl_call(s->ctl, "Stop", json_pack("{s:s, s:b}", "name", name, "now", 1), &reply,
-			 &err);
+		r = rpc_call(rpc, "Stop", json_pack("{s:s, s:b}", "name", name_of(s), "now", 1),
+			     &reply, &err);
 		json_decref(reply);
 		reply = NULL;
 	}
-	if (err.code == 0) {
-		ctl_call(s->ctl, "Delete", json_pack("{s:s}", "name", name), &reply, &err);
+	if (r == 0) {
+		rpc_call(rpc, "Delete", json_pack("{s:s}", "name", name_of(s)), &reply, &err);
 		json_decref(reply);
 	}
-	error_done(&err);
+	rpc_close(rpc);
 }
 
 static void tell_kept(const struct share *s)

@@ -189,7 +189,7 @@ void service_print(const json_t *service)
 	const char *reason = service_text(service, "reason");
 	const json_t *keys = visible_keys(service);
 	size_t i;
-	json_t *key;
+	json_t *key, *path;
 
 	out_line("%s%s%s (%s)", out_style(STYLE_BOLD), out_esc(service_text(service, "name")),
 		 out_plain(), out_esc(service_text(service, "mode")));
@@ -206,6 +206,9 @@ void service_print(const json_t *service)
 	print_member(service, "Title", "title");
 	print_member(service, "Starts", "start_at");
 	print_member(service, "Stops", "stop_at");
+	json_array_foreach (json_object_get(service, "paths"), i, path) {
+		print_pair(i == 0 ? "Shares" : "", json_string_value(path));
+	}
 	print_options(json_object_get(service, "options"));
 	print_transfers(json_object_get(service, "transfers"));
 	print_member(service, "Backend", "backend");
@@ -234,9 +237,12 @@ static void print_row(const json_t *service, size_t name_width, size_t rest)
 	const char *state = service_text(service, "state");
 	bool failed = strcmp(state, "failed") == 0;
 	char counts[48];
+	size_t extra;
 
 	snprintf(counts, sizeof(counts), "%lld/%lld", (long long)number(transfers, "active"),
 		 (long long)number(transfers, "completed"));
+	extra = strlen(counts) > COUNT_COLUMNS ? strlen(counts) - COUNT_COLUMNS : 0;
+	rest = rest > extra ? rest - extra : 0;
 	out_line("%-*s  %-7s  %s%-*s%s  %*s  %s", (int)name_width,
 		 out_esc_cut(service_text(service, "name"), name_width),
 		 out_esc_cut(service_text(service, "mode"), 7), service_state_style(state),

@@ -10,7 +10,7 @@
 #include "proto/base/buf.h"
 
 /* The daemon is given this much longer to tell of a timeout itself. */
-#define GRACE_MS 5000
+#define GRACE_MS 2000
 
 #define PERCENT_STEP 25u
 
