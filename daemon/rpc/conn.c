@@ -148,18 +148,16 @@ static void read_some(struct rpc_conn *c)
 
 /* --- the turn --- */
 
+static bool may_call(const struct rpc_conn *c)
+{
+	return !c->closing && !c->broken && !c->running && rpc_conn_unwritten(c) <= OUTPUT_HIGH;
+}
+
 static void run_calls(struct rpc_conn *c)
 {
 	struct span message;
-	unsigned calls = 0;
 
-	while (!c->closing && !c->broken && !c->running && rpc_conn_unwritten(c) <= OUTPUT_HIGH) {
-		if (calls++ == CALLS_A_TURN) {
-			/* 1 ms, not 0: a timer that starts itself anew at 0 would hold up the loop.
-			 */
-			uv_timer_start(&c->turn, on_turn, 1, 0);
-			return;
-		}
+	for (unsigned i = 0; i < CALLS_A_TURN && may_call(c); i++) {
 		if (!wire_reader_next(&c->reader, &message)) {
 			return;
 		}
@@ -195,11 +193,16 @@ static void work(struct rpc_conn *c)
 	if (c->closing) {
 		return;
 	}
-	bool over = c->ending && !c->running && !wire_reader_ready(&c->reader);
+	bool gone = c->broken || rpc_conn_flush(c) < 0;
+	bool ready = wire_reader_ready(&c->reader);
 
-	if (c->broken || rpc_conn_flush(c) < 0 || (over && !rpc_conn_unwritten(c))) {
+	if (gone || (c->ending && !c->running && !ready && !rpc_conn_unwritten(c))) {
 		rpc_conn_close(c);
 		return;
+	}
+	if (ready && may_call(c)) {
+		/* 1 ms, not 0: a timer that starts itself anew at 0 would hold up the loop. */
+		uv_timer_start(&c->turn, on_turn, 1, 0);
 	}
 	watch(c);
 }
