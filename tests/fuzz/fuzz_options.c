@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Options from a command line (OPTION=TEXT a line) and from JSON (one that
+ * begins with a brace): what is taken is valid, complete and taken again.
+ */
+#include <stdint.h>
+#include <stdlib.h>
+
+#include "proto/base/alloc.h"
+#include "proto/options.h"
+#include "proto/wire.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+static void check(bool ok)
+{
+	if (!ok) {
+		abort();
+	}
+}
+
+static void use(const json_t *set)
+{
+	struct error err = ERROR_INIT;
+
+	if (options_validate("share", set, &err) < 0) {
+		check(err.kind == ERROR_INVALID_VALUE && err.param[0] && err.param[1]);
+		error_done(&err);
+		return;
+	}
+	json_t *all = options_complete("share", set);
+
+	check(options_validate("share", all, NULL) == 0);
+	json_t *again = options_complete("share", all);
+
+	check(json_equal(all, again));
+	json_decref(again);
+	json_decref(all);
+}
+
+static void line(struct span text, json_t *set)
+{
+	struct error err = ERROR_INIT;
+	bool negated;
+	struct span name = span_cut(&text, '=');
+	const struct option *o = option_find_spelling("share", name, &negated);
+	_cleanup_free_ char *value = text.p ? xmemdup(text.p, text.n) : NULL;
+	json_t *parsed;
+
+	if (!o) {
+		return;
+	}
+	if (option_parse_text(o, value, &parsed, &err) == 0) {
+		json_object_set_new(set, o->name, parsed);
+	} else {
+		check(err.text);
+	}
+	error_done(&err);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+	struct span rest = span_of((const char *)data, n);
+	json_t *set;
+
+	if (n && data[0] == '{') {
+		set = wire_parse_json(rest, NULL);
+		if (set) {
+			use(set);
+		}
+		json_decref(set);
+		return 0;
+	}
+	set = json_object();
+	while (rest.n) {
+		line(span_cut(&rest, '\n'), set);
+	}
+	check(options_validate("share", set, NULL) == 0);
+	use(set);
+	json_decref(set);
+	return 0;
+}
