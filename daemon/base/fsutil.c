@@ -10,8 +10,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "base/crypto.h"
 #include "proto/base/alloc.h"
+#include "proto/base/crypto.h"
 
 static int openat2_retry(int dirfd, const char *path, int flags, uint64_t resolve)
 {

@@ -19,7 +19,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/crypto.h"
+#include "proto/base/crypto.h"
 #include "proto/base/error.h"
 #include "proto/base/span.h"
 

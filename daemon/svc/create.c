@@ -8,9 +8,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/crypto.h"
 #include "base/log.h"
 #include "proto/base/alloc.h"
+#include "proto/base/crypto.h"
 #include "proto/options.h"
 #include "proto/units.h"
 #include "svc/content.h"

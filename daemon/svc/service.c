@@ -7,9 +7,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/crypto.h"
 #include "base/log.h"
 #include "proto/base/alloc.h"
+#include "proto/base/crypto.h"
 #include "proto/options.h"
 
 #define KEY_WAIT_MS 60000

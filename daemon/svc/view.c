@@ -2,8 +2,8 @@
 /* Services as JSON: the RPC's types Service and Counts. */
 #include <string.h>
 
-#include "base/crypto.h"
 #include "proto/base/codec.h"
+#include "proto/base/crypto.h"
 #include "proto/options.h"
 #include "proto/units.h"
 #include "svc/registry.h"

@@ -7,11 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/crypto.h"
 #include "base/fsutil.h"
 #include "ev/work.h"
 #include "proto/base/alloc.h"
 #include "proto/base/codec.h"
+#include "proto/base/crypto.h"
 
 #define COOKIE_SIZE     32
 #define NONCE_SIZE      32

@@ -9,8 +9,8 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include "base/crypto.h"
 #include "proto/base/alloc.h"
+#include "proto/base/crypto.h"
 #include "tor/tor.h"
 
 struct ctl_conn {

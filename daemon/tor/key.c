@@ -7,8 +7,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/crypto.h"
 #include "proto/base/codec.h"
+#include "proto/base/crypto.h"
 #include "tor/internal.h"
 
 struct tor_key_req {

@@ -14,8 +14,8 @@
 #include <string.h>
 #include <sys/un.h>
 
-#include "base/crypto.h"
 #include "proto/base/codec.h"
+#include "proto/base/crypto.h"
 #include "tor/internal.h"
 
 #define STREAMS_MAX 65535u /* of ADD_ONION's MaxStreams */

@@ -16,8 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/crypto.h"
 #include "proto/base/alloc.h"
+#include "proto/base/crypto.h"
 #include "tor/auth.h"
 #include "tor/internal.h"
 #include "tor/launch.h"

@@ -4,12 +4,12 @@
 #include <sys/un.h>
 
 #include "base/arena.h"
-#include "base/crypto.h"
 #include "base/fsutil.h"
 #include "base/list.h"
 #include "base/log.h"
 #include "proto/base/buf.h"
 #include "proto/base/codec.h"
+#include "proto/base/crypto.h"
 #include "unit.h"
 
 /* list */
@@ -298,6 +298,69 @@ static void x25519_of_rfc_7748(void **state)
 	unhex("0900000000000000000000000000000000000000000000000000000000000000", private_key);
 	crypto_x25519_public(private_key, public_key);
 	assert_hex(public_key, "422c8e7a6227d7bca1350b3e2bb7279f7897b87bb6854b783c60e80311ae3079");
+}
+
+static void assert_shared(const char *secret, const char *peer, const char *expected)
+{
+	uint8_t private_key[X25519_SIZE], public_key[X25519_SIZE], shared[X25519_SIZE];
+
+	unhex(secret, private_key);
+	unhex(peer, public_key);
+	assert_int_equal(crypto_x25519_shared(private_key, public_key, shared), 0);
+	assert_hex(shared, expected);
+}
+
+static void secrets_are_shared_as_in_rfc_7748(void **state)
+{
+	(void)state;
+	assert_shared("77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a",
+		      "de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f",
+		      "4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742");
+	assert_shared("a546e36bf0527c9d3b16154b82465edd62144c0ac1fc5a18506a2244ba449ac4",
+		      "e6db6867583030db3594c1a424b15f7c726624ec26b3353b10a903a6d0ab1c4c",
+		      "c3da55379de9c6908e94ea4df28d084f32eccf03491c71f754b4075577a28552");
+	/* The highest bit of a public key is not looked at. */
+	assert_shared("4b66e9d4d1b4673c5ad22691957d6af5c11b6421e0ea01d42ca4169e7918ba0d",
+		      "e5210f12786811d3f4b7959d0538ae2c31dbe7106fc03c3efc4cd549c715a493",
+		      "95cbde9476e8907d7aade45cb4b873f88b595a68799fa152e6f8f7647aac7957");
+}
+
+static void nothing_is_shared_with_a_key_of_low_order(void **state)
+{
+	static const char *const low[] = {
+		"0000000000000000000000000000000000000000000000000000000000000000",
+		"0100000000000000000000000000000000000000000000000000000000000000",
+		"e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+		"5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
+		"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+		"edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+		"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+	};
+	uint8_t secret[X25519_SIZE], public_key[X25519_SIZE], shared[X25519_SIZE];
+
+	(void)state;
+	crypto_x25519_keypair(secret, public_key);
+	for (size_t i = 0; i < ARRAY_SIZE(low); i++) {
+		unhex(low[i], public_key);
+		assert_int_equal(crypto_x25519_shared(secret, public_key, shared), -EINVAL);
+	}
+}
+
+static void hkdf_of_rfc_5869(void **state)
+{
+	uint8_t secret[22], salt[13], info[10], okm[42];
+
+	(void)state;
+	memset(secret, 0x0b, sizeof(secret));
+	unhex("000102030405060708090a0b0c", salt);
+	unhex("f0f1f2f3f4f5f6f7f8f9", info);
+	crypto_hkdf_sha256(span_of((char *)salt, 13), span_of((char *)secret, 22),
+			   span_of((char *)info, 10), okm, sizeof(okm));
+	assert_hex(okm, "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5"
+			"b887185865");
+	crypto_hkdf_sha256(SPAN_NONE, span_of((char *)secret, 22), SPAN_NONE, okm, sizeof(okm));
+	assert_hex(okm, "8da4e775a563c18f715f802a063c5a31b8a11f5c5ee1879ec3454e5f3c738d2d9d201395fa"
+			"a4b61a96c8");
 }
 
 static void key_pairs_are_clamped_fresh_and_belong_together(void **state)
@@ -684,6 +747,9 @@ int main(void)
 		cmocka_unit_test(sha256_of_fips_180),
 		cmocka_unit_test(hmac_of_rfc_4231),
 		cmocka_unit_test(x25519_of_rfc_7748),
+		cmocka_unit_test(secrets_are_shared_as_in_rfc_7748),
+		cmocka_unit_test(nothing_is_shared_with_a_key_of_low_order),
+		cmocka_unit_test(hkdf_of_rfc_5869),
 		cmocka_unit_test(key_pairs_are_clamped_fresh_and_belong_together),
 		cmocka_unit_test(aead_of_rfc_8439),
 		cmocka_unit_test(what_was_tampered_with_does_not_open),

@@ -5,7 +5,7 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-#include "base/crypto.h"
+#include "proto/base/crypto.h"
 #include "tor/internal.h"
 #include "tor/launch.h"
 

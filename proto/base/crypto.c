@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "base/crypto.h"
+#include "proto/base/crypto.h"
 
 #include <errno.h>
 #include <mbedtls/chachapoly.h>
 #include <mbedtls/ecp.h>
+#include <mbedtls/hkdf.h>
 #include <mbedtls/md.h>
 #include <mbedtls/platform_util.h>
 #include <mbedtls/sha256.h>
@@ -21,8 +22,7 @@
 static void must(int ret, const char *what)
 {
 	if (ret != 0) {
-		fprintf(stderr, "onionshared: crypto library failed: %s (-0x%04x)\n", what,
-			(unsigned)-ret);
+		fprintf(stderr, "the crypto library failed: %s (-0x%04x)\n", what, (unsigned)-ret);
 		abort();
 	}
 }
@@ -114,34 +114,73 @@ static void swap_ends(uint8_t p[X25519_SIZE])
 	}
 }
 
-void crypto_x25519_public(const uint8_t private_key[X25519_SIZE], uint8_t public_key[X25519_SIZE])
+/* The clamped private key (RFC 7748 section 5) as the number mbedtls wants. */
+static void read_scalar(mbedtls_mpi *d, const uint8_t private_key[X25519_SIZE])
 {
-	mbedtls_ecp_group grp;
-	mbedtls_ecp_point q;
-	mbedtls_mpi d;
 	uint8_t scalar[X25519_SIZE];
-	size_t n;
 
 	memcpy(scalar, private_key, sizeof(scalar));
 	scalar[0] &= 248;
 	scalar[31] &= 127;
 	scalar[31] |= 64;
 	swap_ends(scalar); /* mbedtls reads big-endian numbers */
+	must(mbedtls_mpi_read_binary(d, scalar, sizeof(scalar)), "X25519");
+	crypto_wipe(scalar, sizeof(scalar));
+}
+
+/* public_key NULL: the base point. 0, or -EINVAL for a point of low order. */
+static int multiply(const uint8_t private_key[X25519_SIZE], const uint8_t *public_key,
+		    uint8_t ret[X25519_SIZE])
+{
+	mbedtls_ecp_group grp;
+	mbedtls_ecp_point p, q;
+	mbedtls_mpi d;
+	size_t n;
+	int r;
+
 	mbedtls_ecp_group_init(&grp);
+	mbedtls_ecp_point_init(&p);
 	mbedtls_ecp_point_init(&q);
 	mbedtls_mpi_init(&d);
 	must(mbedtls_ecp_group_load(&grp, MBEDTLS_ECP_DP_CURVE25519), "X25519");
-	must(mbedtls_mpi_read_binary(&d, scalar, sizeof(scalar)), "X25519");
-	must(mbedtls_ecp_mul(&grp, &q, &d, &grp.G, mbedtls_rng, NULL), "X25519");
-	/* For Montgomery curves this writes the little-endian u coordinate. */
-	must(mbedtls_ecp_point_write_binary(&grp, &q, MBEDTLS_ECP_PF_UNCOMPRESSED, &n, public_key,
-					    X25519_SIZE),
-	     "X25519");
-	must(n != X25519_SIZE, "X25519");
+	read_scalar(&d, private_key);
+	if (public_key) {
+		must(mbedtls_ecp_point_read_binary(&grp, &p, public_key, X25519_SIZE), "X25519");
+	}
+	r = mbedtls_ecp_mul(&grp, &q, &d, public_key ? &p : &grp.G, mbedtls_rng, NULL);
+	must(r != 0 && r != MBEDTLS_ERR_ECP_INVALID_KEY ? r : 0, "X25519");
+	if (r == 0) {
+		/* For Montgomery curves this writes the little-endian u coordinate. */
+		must(mbedtls_ecp_point_write_binary(&grp, &q, MBEDTLS_ECP_PF_UNCOMPRESSED, &n, ret,
+						    X25519_SIZE),
+		     "X25519");
+		must(n != X25519_SIZE, "X25519");
+	}
 	mbedtls_mpi_free(&d);
 	mbedtls_ecp_point_free(&q);
+	mbedtls_ecp_point_free(&p);
 	mbedtls_ecp_group_free(&grp);
-	crypto_wipe(scalar, sizeof(scalar));
+	return r ? -EINVAL : 0;
+}
+
+void crypto_x25519_public(const uint8_t private_key[X25519_SIZE], uint8_t public_key[X25519_SIZE])
+{
+	must(multiply(private_key, NULL, public_key), "X25519");
+}
+
+int crypto_x25519_shared(const uint8_t private_key[X25519_SIZE],
+			 const uint8_t public_key[X25519_SIZE], uint8_t ret[X25519_SIZE])
+{
+	static const uint8_t zero[X25519_SIZE];
+	uint8_t shared[X25519_SIZE];
+
+	if (multiply(private_key, public_key, shared) < 0 ||
+	    crypto_equal(shared, zero, sizeof(zero))) {
+		return -EINVAL;
+	}
+	memcpy(ret, shared, sizeof(shared));
+	crypto_wipe(shared, sizeof(shared));
+	return 0;
 }
 
 void crypto_x25519_keypair(uint8_t private_key[X25519_SIZE], uint8_t public_key[X25519_SIZE])
@@ -151,6 +190,14 @@ void crypto_x25519_keypair(uint8_t private_key[X25519_SIZE], uint8_t public_key[
 	private_key[31] &= 127;
 	private_key[31] |= 64;
 	crypto_x25519_public(private_key, public_key);
+}
+
+void crypto_hkdf_sha256(struct span salt, struct span secret, struct span info, void *ret, size_t n)
+{
+	must(mbedtls_hkdf(mbedtls_md_info_from_type(MBEDTLS_MD_SHA256),
+			  (const unsigned char *)salt.p, salt.n, (const unsigned char *)secret.p,
+			  secret.n, (const unsigned char *)info.p, info.n, ret, n),
+	     "HKDF");
 }
 
 void crypto_aead_seal(const uint8_t key[AEAD_KEY_SIZE], const uint8_t nonce[AEAD_NONCE_SIZE],
