@@ -15,6 +15,23 @@
 #include "proto/base/error.h"
 
 #define STORE_QUEUE_MAX 4096 /* requests; above: -EBUSY through the callback's error */
+/* Entries of history, counters and cache that wait to be written together; above: dropped, and
+ * the history says how many of its own. */
+#define STORE_LAZY_MAX   4096
+#define STORE_LAZY_BYTES (16u << 20)
+#define STORE_LAZY_MS    200
+
+#define STORE_SERVICES_MAX     10000
+#define STORE_KEYS_MAX         256        /* of a service */
+#define STORE_JSON_MAX         (1u << 20) /* bytes of a service's options, of its paths */
+#define STORE_DETAILS_MAX      4096       /* bytes of an entry's details; above: left out */
+#define STORE_HISTORY_LIST_MAX 1000       /* rows of an answer */
+#define STORE_CACHE_KEY_MAX    1024
+#define STORE_CACHE_VALUE_MAX  (1u << 20) /* above: not kept */
+#define STORE_CACHE_ROWS       65536      /* of all services */
+#define STORE_CACHE_BYTES      (32 << 20)
+
+#define STORE_SECRET_SIZE 32
 
 struct store;
 
@@ -37,8 +54,9 @@ struct service_row {
 	char *onion;     /* 56 characters, or NULL: not made yet */
 	bool has_onion_key;
 	uint8_t onion_key[64];
-	uint8_t secret[32]; /* of validators; made when first saved */
-	uint16_t port;      /* with --local-only; 0: not chosen yet */
+	/* Of validators. All zero: made when first saved, and kept by later puts. */
+	uint8_t secret[32];
+	uint16_t port; /* with --local-only; 0: not chosen yet */
 	struct store_key *keys;
 	size_t n_keys;
 	int64_t created_ms; /* wall time */
@@ -55,6 +73,9 @@ struct store_config {
 	const uint8_t *secret;
 };
 
+/* For that credential: a file of 32 raw bytes or 64 hex digits. 0 or -errno with err set. */
+int store_secret_read(const char *path, uint8_t ret[STORE_SECRET_SIZE], struct error *err);
+
 /*
  * At start-up, on the loop thread, blocking: lock of the state directory (one
  * daemon each: -EADDRINUSE), secret, database, migrations. Refusals say what to
@@ -69,9 +90,11 @@ void store_close(struct store *s, void (*closed)(void *ud), void *ud);
 typedef void store_done_fn(void *ud, const struct error *err);
 
 /* rows: an array of n, the callback's to keep (service_row_free each, then free). Rows that
- * cannot be read or unsealed are reported in broken[] (text, name or NULL) and left alone. */
+ * cannot be read or unsealed are reported in broken[] (borrowed) and left alone: only
+ * store_service_delete touches them. */
 struct store_broken {
-	char *name;
+	int64_t id;
+	char *name; /* NULL: not even that can be read */
 	char *why;
 };
 typedef void store_load_fn(void *ud, const struct error *err, struct service_row **rows, size_t n,
@@ -84,7 +107,7 @@ void store_services_load(struct store *s, store_load_fn *cb, void *ud);
 typedef void store_put_fn(void *ud, const struct error *err, int64_t id);
 void store_service_put(struct store *s, const struct service_row *row, store_put_fn *cb, void *ud);
 void store_service_delete(struct store *s, int64_t id, store_done_fn *cb, void *ud);
-/* Counters only; batched, at most one write in 200 ms; cb not needed. */
+/* Counters only, their new values; batched, the last of a service within 200 ms is written. */
 void store_service_count(struct store *s, int64_t id, int64_t completed, int64_t bytes_in,
 			 int64_t bytes_out);
 

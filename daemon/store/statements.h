@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* All SQL of the running daemon, prepared once. Its schema: migrations/. */
+#pragma once
+
+#define STATEMENTS(X)                                                                           \
+	X(BEGIN, "BEGIN IMMEDIATE")                                                             \
+	X(COMMIT, "COMMIT")                                                                     \
+	X(ROLLBACK, "ROLLBACK")                                                                 \
+                                                                                                \
+	X(SERVICES, "SELECT id, uid, name, mode, options, paths, wanted, reason, onion,"        \
+		    " onion_key, secret, port, created_ms, completed, bytes_in, bytes_out"      \
+		    " FROM services ORDER BY id")                                               \
+	X(SERVICE_COUNT, "SELECT count(*) FROM services")                                       \
+	X(SERVICE_SEALED, "SELECT uid, secret FROM services WHERE id = ?1")                     \
+	X(SERVICE_INSERT,                                                                       \
+	  "INSERT INTO services (uid, name, mode, options, paths, wanted, reason, onion,"       \
+	  " onion_key, secret, port, created_ms, completed, bytes_in, bytes_out)"               \
+	  " VALUES (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)")        \
+	X(SERVICE_UPDATE,                                                                       \
+	  "UPDATE services SET name = ?3, mode = ?4, options = ?5, paths = ?6, wanted = ?7,"    \
+	  " reason = ?8, onion = ?9, onion_key = ?10, secret = ?11, port = ?12,"                \
+	  " created_ms = ?13, completed = ?14, bytes_in = ?15, bytes_out = ?16"                 \
+	  " WHERE id = ?1 AND uid = ?2")                                                        \
+	X(SERVICE_DELETE, "DELETE FROM services WHERE id = ?1")                                 \
+	X(SERVICE_COUNTERS, "UPDATE services SET completed = ?2, bytes_in = ?3, bytes_out = ?4" \
+			    " WHERE id = ?1")                                                   \
+                                                                                                \
+	X(KEYS, "SELECT label, public_key, private_key FROM service_keys WHERE service_id = ?1" \
+		" ORDER BY position")                                                           \
+	X(KEY_INSERT, "INSERT INTO service_keys"                                                \
+		      " (service_id, position, label, public_key, private_key)"                 \
+		      " VALUES (?1, ?2, ?3, ?4, ?5)")                                           \
+	X(KEYS_DELETE, "DELETE FROM service_keys WHERE service_id = ?1")                        \
+                                                                                                \
+	X(HISTORY_INSERT, "INSERT INTO history (at_ms, service, event, details)"                \
+			  " VALUES (?1, ?2, ?3, ?4)")                                           \
+	X(HISTORY_COUNT, "SELECT count(*) FROM history")                                        \
+	X(HISTORY_DROP_OLDEST, "DELETE FROM history WHERE id IN"                                \
+			       " (SELECT id FROM history ORDER BY id LIMIT ?1)")                \
+	X(HISTORY_DROP_BEFORE, "DELETE FROM history WHERE at_ms < ?1")                          \
+	X(HISTORY_LIST, "SELECT id, at_ms, service, event, details FROM history"                \
+			" WHERE id < ?1 ORDER BY id DESC LIMIT ?2")                             \
+	X(HISTORY_LIST_SERVICE, "SELECT id, at_ms, service, event, details FROM history"        \
+				" WHERE id < ?1 AND service = ?3 ORDER BY id DESC LIMIT ?2")    \
+                                                                                                \
+	X(CACHE_DELETE, "DELETE FROM cache WHERE service_id = ?1 AND key = ?2")                 \
+	X(CACHE_INSERT, "INSERT INTO cache (service_id, key, value) SELECT ?1, ?2, ?3"          \
+			" WHERE EXISTS (SELECT 1 FROM services WHERE id = ?1)")                 \
+	X(CACHE_GET, "SELECT value FROM cache WHERE service_id = ?1 AND key = ?2")              \
+	X(CACHE_SIZE, "SELECT count(*), coalesce(sum(length(value)), 0) FROM cache")            \
+	X(CACHE_OLDEST, "SELECT age FROM cache ORDER BY age LIMIT 1")                           \
+	X(CACHE_DROP, "DELETE FROM cache WHERE age = ?1 RETURNING length(value)")
+
+enum statement {
+#define X(name, sql) STATEMENT_##name,
+	STATEMENTS(X)
+#undef X
+		STATEMENTS_N,
+};
