@@ -1155,8 +1155,7 @@ static void random_frame(struct buf *b)
 		CREATE,
 		"{\"method\":\"org.varlink.service.GetInfo\",\"more\":true}",
 		"{\"method\":\"org.onionshared.Control.List\",\"oneway\":true}",
-		"{\"method\":\"org.onionshared.Control.Edit\",\"parameters\":{\"name\":\"a\","
-		"\"options\":{\"public\":true},\"unset\":[\"title\"]}}",
+		"{\"method\":\"org.onionshared.Control.Edit\",\"parameters\":{\"name\":\"a\"}}",
 		"{\"a\":1,\"a\":2}",
 		"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[",
 		"{\"method\":\"\xff\xfe\"}",
