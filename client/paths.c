@@ -18,6 +18,14 @@ static int refuse(struct error *err, int code, const char *path, const char *why
 			      path, why);
 }
 
+static int take_fd(int *fd)
+{
+	int taken = *fd;
+
+	*fd = -1;
+	return taken;
+}
+
 static int open_one(const char *word, char **ret_path, int *ret_fd, struct error *err)
 {
 	_cleanup_free_ char *path = realpath(word, NULL);
@@ -40,8 +48,7 @@ static int open_one(const char *word, char **ret_path, int *ret_fd, struct error
 		return refuse(err, EINVAL, path, "it is neither a file nor a folder");
 	}
 	*ret_path = take_ptr(path);
-	*ret_fd = fd;
-	fd = -1;
+	*ret_fd = take_fd(&fd);
 	return 0;
 }
 

@@ -269,11 +269,8 @@ class Client(Node):
 
     def auth_add(self, onion, private_key):
         """Gives this visitor the private key (base32, as people get it) of an onion."""
-        key = base64.b32decode(private_key.upper() + "=" * (-len(private_key) % 8))
         with self.control() as c:
-            c.command(
-                f"ONION_CLIENT_AUTH_ADD {_bare(onion)} x25519:{base64.b64encode(key).decode()}"
-            )
+            give_key(c, onion, private_key)
 
     def auth_remove(self, onion):
         """Takes the key away again, and what this tor knows of the onion with it."""
@@ -303,8 +300,14 @@ class Client(Node):
         }
 
 
+def give_key(control, onion, private_key):
+    """Gives the tor behind a control connection the private key of an onion."""
+    key = base64.b32decode(private_key.upper() + "=" * (-len(private_key) % 8))
+    control.command(f"ONION_CLIENT_AUTH_ADD {_bare(onion)} x25519:{base64.b64encode(key).decode()}")
+
+
 def _bare(onion):
-    return onion.removeprefix("http://").rstrip("/").removesuffix(".onion").lower()
+    return onion.removeprefix("http://").split("/")[0].removesuffix(".onion").lower()
 
 
 def _tool(name):
