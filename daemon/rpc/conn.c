@@ -193,7 +193,8 @@ static void work(struct rpc_conn *c)
 	if (c->closing) {
 		return;
 	}
-	bool gone = c->broken || rpc_conn_flush(c) < 0;
+	/* Also when it breaks: calls before the nonsense have their answers. */
+	bool gone = rpc_conn_flush(c) < 0 || c->broken;
 	bool ready = wire_reader_ready(&c->reader);
 
 	if (gone || (c->ending && !c->running && !ready && !rpc_conn_unwritten(c))) {
