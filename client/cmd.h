@@ -53,6 +53,14 @@ int ctl_connect(struct ctl *ctl, struct error *err);
 /* ctl_connect, then one call with one reply. */
 int ctl_call(struct ctl *ctl, const char *method, json_t *params, json_t **ret, struct error *err);
 
+/*
+ * ctl_call, and its result printed: with --json the member (NULL: the whole
+ * reply), else what print makes of the reply. Exit status.
+ */
+typedef void ctl_print_fn(struct ctl *ctl, const json_t *reply);
+int ctl_call_and_print(struct ctl *ctl, const char *method, json_t *params, const char *member,
+		       ctl_print_fn *print);
+
 /* --timeout in milliseconds, or fallback_ms. -EINVAL if it is no time. */
 int ctl_timeout(struct ctl *ctl, int64_t fallback_ms, int64_t *ret, struct error *err);
 

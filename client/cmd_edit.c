@@ -58,11 +58,16 @@ static void tell_restart(const char *name, const json_t *options)
 	buf_done(&names);
 }
 
+static void print_edited(struct ctl *ctl, const json_t *reply)
+{
+	out_note("%s is changed.", out_esc(ctl->args.words[0]));
+	tell_restart(ctl->args.words[0], json_object_get(reply, "restart_needed"));
+}
+
 static int run_edit(struct ctl *ctl)
 {
 	struct error err = ERROR_INIT;
-	const char *name = ctl->args.words[0];
-	json_t *set = NULL, *unset = json_array(), *reply = NULL;
+	json_t *set = NULL, *unset = json_array();
 
 	if (ctl_service_options(ctl, &set, &err) < 0 || collect_unset(ctl, set, unset, &err) < 0) {
 		json_decref(set);
@@ -74,40 +79,30 @@ static int run_edit(struct ctl *ctl)
 		json_decref(unset);
 		return ctl_misuse(ctl, "nothing to change: 'edit' needs an option");
 	}
-	if (ctl_call(ctl, "Edit",
-		     json_pack("{s:s, s:o, s:o}", "name", name, "options", set, "unset", unset),
-		     &reply, &err) < 0) {
-		return ctl_fail(&err);
-	}
-	if (out_is_json()) {
-		out_json(json_object_get(reply, "service"));
-	} else {
-		out_note("%s is changed.", out_esc(name));
-		tell_restart(name, json_object_get(reply, "restart_needed"));
-	}
-	json_decref(reply);
-	return 0;
+	return ctl_call_and_print(ctl, "Edit",
+				  json_pack("{s:s, s:o, s:o}", "name", ctl->args.words[0],
+					    "options", set, "unset", unset),
+				  "service", print_edited);
+}
+
+static void print_renamed(struct ctl *ctl, const json_t *reply)
+{
+	out_note("%s is now called %s. Its address stays.", out_esc(ctl->args.words[0]),
+		 out_esc(service_text(json_object_get(reply, "service"), "name")));
 }
 
 static int run_rename(struct ctl *ctl)
 {
 	struct error err = ERROR_INIT;
-	const char *name = ctl->args.words[0], *new_name = ctl->args.words[1];
-	json_t *reply = NULL;
+	const char *new_name = ctl->args.words[1];
 
-	if (units_check_name("new_name", new_name, &err) < 0 ||
-	    ctl_call(ctl, "Rename", json_pack("{s:s, s:s}", "name", name, "new_name", new_name),
-		     &reply, &err) < 0) {
+	if (units_check_name("new_name", new_name, &err) < 0) {
 		return ctl_fail(&err);
 	}
-	if (out_is_json()) {
-		out_json(json_object_get(reply, "service"));
-	} else {
-		out_note("%s is now called %s. Its address stays.", out_esc(name),
-			 out_esc(new_name));
-	}
-	json_decref(reply);
-	return 0;
+	return ctl_call_and_print(ctl, "Rename",
+				  json_pack("{s:s, s:s}", "name", ctl->args.words[0], "new_name",
+					    new_name),
+				  "service", print_renamed);
 }
 
 const struct command cmd_edit = {

@@ -64,13 +64,22 @@ static void print_entry(json_t *entry)
 	buf_done(&details);
 }
 
+static void print_entries(struct ctl *ctl, const json_t *reply)
+{
+	json_t *entry;
+	size_t i;
+
+	(void)ctl;
+	json_array_foreach (json_object_get(reply, "entries"), i, entry) {
+		print_entry(entry);
+	}
+}
+
 static int run_history(struct ctl *ctl)
 {
-	struct error err = ERROR_INIT;
-	json_t *params = json_object(), *reply = NULL, *entries, *entry;
+	json_t *params = json_object();
 	const char *limit = opt_text(&ctl->args, "limit");
 	uint64_t n = 0;
-	size_t i;
 
 	if (limit && (span_u64(span_str(limit), LIMIT_MAX, &n) < 0 || n == 0)) {
 		json_decref(params);
@@ -83,19 +92,7 @@ static int run_history(struct ctl *ctl)
 	if (ctl->args.n_words > 0) {
 		json_object_set_new(params, "name", json_string(ctl->args.words[0]));
 	}
-	if (ctl_call(ctl, "History", params, &reply, &err) < 0) {
-		return ctl_fail(&err);
-	}
-	entries = json_object_get(reply, "entries");
-	if (out_is_json()) {
-		out_json(entries);
-	} else {
-		json_array_foreach (entries, i, entry) {
-			print_entry(entry);
-		}
-	}
-	json_decref(reply);
-	return 0;
+	return ctl_call_and_print(ctl, "History", params, "entries", print_entries);
 }
 
 const struct command cmd_history = {

@@ -4,21 +4,15 @@
 #include "client/out.h"
 #include "client/service.h"
 
+static void print_list(struct ctl *ctl, const json_t *reply)
+{
+	(void)ctl;
+	service_print_list(json_object_get(reply, "services"));
+}
+
 static int run_list(struct ctl *ctl)
 {
-	struct error err = ERROR_INIT;
-	json_t *reply = NULL;
-
-	if (ctl_call(ctl, "List", NULL, &reply, &err) < 0) {
-		return ctl_fail(&err);
-	}
-	if (out_is_json()) {
-		out_json(json_object_get(reply, "services"));
-	} else {
-		service_print_list(json_object_get(reply, "services"));
-	}
-	json_decref(reply);
-	return 0;
+	return ctl_call_and_print(ctl, "List", NULL, "services", print_list);
 }
 
 static const struct opt show_opts[] = {
@@ -26,25 +20,21 @@ static const struct opt show_opts[] = {
 	{0},
 };
 
-static int run_show(struct ctl *ctl)
+static void print_one(struct ctl *ctl, const json_t *reply)
 {
-	struct error err = ERROR_INIT;
-	json_t *reply = NULL, *service;
+	const json_t *service = json_object_get(reply, "service");
 
-	if (ctl_call(ctl, "Show", json_pack("{s:s}", "name", ctl->args.words[0]), &reply, &err) <
-	    0) {
-		return ctl_fail(&err);
-	}
-	service = json_object_get(reply, "service");
-	if (out_is_json()) {
-		out_json(service);
-	} else if (opt_given(&ctl->args, "qr")) {
+	if (opt_given(&ctl->args, "qr")) {
 		service_print_address(service, true);
 	} else {
 		service_print(service);
 	}
-	json_decref(reply);
-	return 0;
+}
+
+static int run_show(struct ctl *ctl)
+{
+	return ctl_call_and_print(ctl, "Show", json_pack("{s:s}", "name", ctl->args.words[0]),
+				  "service", print_one);
 }
 
 const struct command cmd_list = {

@@ -30,7 +30,17 @@ static void print_tor(const json_t *tor)
 	}
 }
 
-static void print_status(const struct ctl *ctl, const json_t *reply)
+static void print_tor_of(struct ctl *ctl, const json_t *reply)
+{
+	(void)ctl;
+	if (json_is_true(json_object_get(reply, "local_only"))) {
+		out_line("Tor: not used (--local-only)");
+	} else {
+		print_tor(json_object_get(reply, "tor"));
+	}
+}
+
+static void print_status(struct ctl *ctl, const json_t *reply)
 {
 	const json_t *counts = json_object_get(reply, "services");
 	char uptime[UNITS_DURATION_TEXT];
@@ -38,66 +48,31 @@ static void print_status(const struct ctl *ctl, const json_t *reply)
 	out_line("onionshared %s at %s, up %s", out_esc(service_text(reply, "version")),
 		 out_esc(ctl->rpc->path),
 		 units_print_duration((uint64_t)number(reply, "uptime"), uptime));
-	if (json_is_true(json_object_get(reply, "local_only"))) {
-		out_line("Tor: not used (--local-only)");
-	} else {
-		print_tor(json_object_get(reply, "tor"));
-	}
+	print_tor_of(ctl, reply);
 	out_line("Services: %lld, %lld running, %lld failed", (long long)number(counts, "total"),
 		 (long long)number(counts, "running"), (long long)number(counts, "failed"));
 }
 
 static int run_status(struct ctl *ctl)
 {
-	struct error err = ERROR_INIT;
-	json_t *reply = NULL;
-
-	if (ctl_call(ctl, "Status", NULL, &reply, &err) < 0) {
-		return ctl_fail(&err);
-	}
-	if (out_is_json()) {
-		out_json(reply);
-	} else {
-		print_status(ctl, reply);
-	}
-	json_decref(reply);
-	return 0;
+	return ctl_call_and_print(ctl, "Status", NULL, NULL, print_status);
 }
 
 static int run_tor_status(struct ctl *ctl)
 {
-	struct error err = ERROR_INIT;
-	json_t *reply = NULL;
+	return ctl_call_and_print(ctl, "Status", NULL, "tor", print_tor_of);
+}
 
-	if (ctl_call(ctl, "Status", NULL, &reply, &err) < 0) {
-		return ctl_fail(&err);
-	}
-	if (out_is_json()) {
-		out_json(json_object_get(reply, "tor"));
-	} else if (json_is_true(json_object_get(reply, "local_only"))) {
-		out_line("Tor: not used (--local-only)");
-	} else {
-		print_tor(json_object_get(reply, "tor"));
-	}
-	json_decref(reply);
-	return 0;
+static void print_reloaded(struct ctl *ctl, const json_t *reply)
+{
+	(void)ctl;
+	(void)reply;
+	out_note("The daemon has read its configuration again.");
 }
 
 static int run_reload(struct ctl *ctl)
 {
-	struct error err = ERROR_INIT;
-	json_t *reply = NULL;
-
-	if (ctl_call(ctl, "Reload", NULL, &reply, &err) < 0) {
-		return ctl_fail(&err);
-	}
-	if (out_is_json()) {
-		out_json(reply);
-	} else {
-		out_note("The daemon has read its configuration again.");
-	}
-	json_decref(reply);
-	return 0;
+	return ctl_call_and_print(ctl, "Reload", NULL, NULL, print_reloaded);
 }
 
 const struct command cmd_status = {

@@ -76,6 +76,24 @@ int ctl_call(struct ctl *ctl, const char *method, json_t *params, json_t **ret, 
 	return rpc_call(ctl->rpc, method, params, ret, err);
 }
 
+int ctl_call_and_print(struct ctl *ctl, const char *method, json_t *params, const char *member,
+		       ctl_print_fn *print)
+{
+	struct error err = ERROR_INIT;
+	json_t *reply = NULL;
+
+	if (ctl_call(ctl, method, params, &reply, &err) < 0) {
+		return ctl_fail(&err);
+	}
+	if (out_is_json()) {
+		out_json(member ? json_object_get(reply, member) : reply);
+	} else {
+		print(ctl, reply);
+	}
+	json_decref(reply);
+	return 0;
+}
+
 /* --- options --- */
 
 int ctl_timeout(struct ctl *ctl, int64_t fallback_ms, int64_t *ret, struct error *err)
