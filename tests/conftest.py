@@ -58,9 +58,3 @@ def tornet(tmp_path_factory):
     from tornet.tornet import TorNet
     with TorNet(str(tmp_path_factory.mktemp('tornet'))) as net:
         yield net
-
-
-@pytest.fixture
-def tor_daemon(make_daemon, tornet):
-    """A running daemon whose own tor is part of the private network."""
-    return make_daemon(['--tor', 'managed', '--torrc', tornet.torrc_file]).start()
