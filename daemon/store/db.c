@@ -173,6 +173,9 @@ int db_prepare(struct db *db, struct error *err)
 	char limit[64];
 	int r = use_wal(db->h, err);
 
+	/* Until somebody says how much, nothing is thrown away. */
+	db->history_limits = (struct history_limits){.max_rows = INT64_MAX};
+
 	snprintf(limit, sizeof(limit), "PRAGMA journal_size_limit = %d", JOURNAL_KEPT);
 	if (r == 0) {
 		r = db_exec(db->h, limit, NULL, "cannot open the database", err);

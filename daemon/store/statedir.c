@@ -65,9 +65,9 @@ static int lock_refused(int fd, const char *path, struct error *err)
 	pid[n > 0 ? n : 0] = '\0';
 	pid[strspn(pid, "0123456789")] = '\0';
 	return error_set(err, EADDRINUSE,
-			 "another onionshared%s%s uses the state directory %s: stop it, or give "
+			 "another onionshared%s%s%s uses the state directory %s: stop it, or give "
 			 "this one its own with --state-dir",
-			 *pid ? ", process " : "", pid, path);
+			 *pid ? " (process " : "", pid, *pid ? ")" : "", path);
 }
 
 static int take_lock(struct statedir *dir, struct error *err)
