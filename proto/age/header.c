@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "proto/age/header.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "proto/base/alloc.h"
+#include "proto/base/codec.h"
+#include "proto/base/crypto.h"
+#include "proto/age/bech32.h"
+
+#define VERSION_LINE "age-encryption.org/v1\n"
+#define X25519_INFO  SPAN("age-encryption.org/v1/X25519")
+#define COLUMNS      64u /* of base64 in a full line */
+#define LINE_BYTES   48u /* and what that decodes to */
+#define WRAPPED_SIZE (AGE_FILE_KEY_SIZE + AEAD_TAG_SIZE)
+
+static const uint8_t zero_nonce[AEAD_NONCE_SIZE];
+
+static struct span bytes(const void *p, size_t n)
+{
+	return span_of(p, n);
+}
+
+/* --- keys --- */
+
+int age_parse_recipient(struct span text, struct age_recipient *ret, struct error *err)
+{
+	static const uint8_t any_secret[X25519_SIZE] = {8};
+	uint8_t key[X25519_SIZE], shared[X25519_SIZE];
+
+	if (bech32_decode(text, SPAN("age"), key, sizeof(key)) < 0) {
+		return error_set(err, EINVAL,
+				 "is no age recipient (age1 and 58 characters, as age-keygen "
+				 "prints it)");
+	}
+	if (crypto_x25519_shared(any_secret, key, shared) < 0) {
+		return error_set(err, EINVAL, "is a key that nobody can have");
+	}
+	memcpy(ret->key, key, sizeof(key));
+	return 0;
+}
+
+int age_parse_identity(struct span text, struct age_identity *ret, struct error *err)
+{
+	uint8_t secret[X25519_SIZE];
+
+	if (bech32_decode(text, SPAN("AGE-SECRET-KEY-"), secret, sizeof(secret)) < 0) {
+		return error_set(err, EINVAL,
+				 "is no age identity (AGE-SECRET-KEY-1 and 58 characters)");
+	}
+	memcpy(ret->secret, secret, sizeof(secret));
+	crypto_x25519_public(secret, ret->recipient.key);
+	crypto_wipe(secret, sizeof(secret));
+	return 0;
+}
+
+/* --- what both ways share --- */
+
+/* The key that wraps the file's key for this recipient. */
+static int wrap_key(const uint8_t secret[X25519_SIZE], const uint8_t peer[X25519_SIZE],
+		    const uint8_t share[X25519_SIZE], const uint8_t recipient[X25519_SIZE],
+		    uint8_t ret[AEAD_KEY_SIZE])
+{
+	uint8_t salt[2 * X25519_SIZE], shared[X25519_SIZE];
+
+	if (crypto_x25519_shared(secret, peer, shared) < 0) {
+		return -EINVAL;
+	}
+	memcpy(salt, share, X25519_SIZE);
+	memcpy(salt + X25519_SIZE, recipient, X25519_SIZE);
+	crypto_hkdf_sha256(bytes(salt, sizeof(salt)), bytes(shared, sizeof(shared)), X25519_INFO,
+			   ret, AEAD_KEY_SIZE);
+	crypto_wipe(shared, sizeof(shared));
+	return 0;
+}
+
+/* header: up to and with the three dashes. */
+static void header_mac(const uint8_t file_key[AGE_FILE_KEY_SIZE], struct span header,
+		       uint8_t ret[SHA256_SIZE])
+{
+	uint8_t key[SHA256_SIZE];
+
+	crypto_hkdf_sha256(SPAN_NONE, bytes(file_key, AGE_FILE_KEY_SIZE), SPAN("header"), key,
+			   sizeof(key));
+	crypto_hmac_sha256(key, sizeof(key), &header, 1, ret);
+	crypto_wipe(key, sizeof(key));
+}
+
+/* --- making --- */
+
+static void add_base64(struct buf *b, const uint8_t *p, size_t n)
+{
+	char text[BASE64_LEN(X25519_SIZE) + 1];
+
+	base64_encode(p, n, text);
+	size_t len = strlen(text);
+
+	while (len && text[len - 1] == '=') {
+		len--;
+	}
+	buf_add(b, text, len);
+}
+
+static void add_stanza(struct buf *b, const uint8_t file_key[AGE_FILE_KEY_SIZE],
+		       const struct age_recipient *recipient)
+{
+	uint8_t secret[X25519_SIZE], share[X25519_SIZE], key[AEAD_KEY_SIZE];
+	uint8_t wrapped[WRAPPED_SIZE];
+
+	crypto_x25519_keypair(secret, share);
+	if (wrap_key(secret, recipient->key, share, recipient->key, key) < 0) {
+		abort(); /* age_parse_recipient takes no such key */
+	}
+	crypto_aead_seal(key, zero_nonce, SPAN_NONE, file_key, AGE_FILE_KEY_SIZE, wrapped);
+	buf_add_str(b, "-> X25519 ");
+	add_base64(b, share, sizeof(share));
+	buf_add_char(b, '\n');
+	add_base64(b, wrapped, sizeof(wrapped));
+	buf_add_char(b, '\n');
+	crypto_wipe(secret, sizeof(secret));
+	crypto_wipe(key, sizeof(key));
+}
+
+void age_header_make(struct buf *b, const uint8_t file_key[AGE_FILE_KEY_SIZE],
+		     const struct age_recipient *recipients, size_t n)
+{
+	uint8_t mac[SHA256_SIZE];
+	size_t from = b->len;
+
+	buf_add_str(b, VERSION_LINE);
+	for (size_t i = 0; i < n; i++) {
+		add_stanza(b, file_key, &recipients[i]);
+	}
+	buf_add_str(b, "---");
+	header_mac(file_key, span_of(b->p + from, b->len - from), mac);
+	buf_add_char(b, ' ');
+	add_base64(b, mac, sizeof(mac));
+	buf_add_char(b, '\n');
+}
+
+/* --- reading --- */
+
+/* n bytes in base64 without padding and without bits left over. */
+static int read_base64(struct span text, uint8_t *ret, size_t n)
+{
+	if (text.n != (n * 4 + 2) / 3 || (text.n && memchr(text.p, '=', text.n))) {
+		return -EINVAL;
+	}
+	return base64_decode(text, ret, n);
+}
+
+struct stanza {
+	struct span args[2]; /* the type and its first argument */
+	size_t n_args;
+	uint8_t body[LINE_BYTES]; /* the first line of it */
+	size_t body_n;            /* of all lines */
+};
+
+static int read_args(struct span line, struct stanza *st)
+{
+	st->n_args = 0;
+	do {
+		struct span arg = span_cut(&line, ' ');
+
+		for (size_t i = 0; i < arg.n; i++) {
+			if (arg.p[i] < 33 || arg.p[i] > 126) {
+				return -EINVAL;
+			}
+		}
+		if (!arg.n) {
+			return -EINVAL;
+		}
+		if (st->n_args < ARRAY_SIZE(st->args)) {
+			st->args[st->n_args] = arg;
+		}
+		st->n_args++;
+	} while (line.p);
+	return 0;
+}
+
+/* Full lines of base64 and a shorter one, which may be empty. */
+static int read_body(struct span *rest, struct stanza *st)
+{
+	struct span line;
+
+	st->body_n = 0;
+	do {
+		uint8_t decoded[LINE_BYTES];
+
+		line = span_cut(rest, '\n');
+		size_t n = line.n * 3 / 4;
+
+		if (!rest->p || line.n > COLUMNS || read_base64(line, decoded, n) < 0) {
+			return -EINVAL;
+		}
+		if (st->body_n == 0) {
+			memcpy(st->body, decoded, n);
+		}
+		st->body_n += n;
+	} while (line.n == COLUMNS);
+	return 0;
+}
+
+/* 0: the file's key is known. -ENOKEY: not by these. -EINVAL. */
+static int unwrap(const struct stanza *st, const struct age_identity *identities, size_t n,
+		  uint8_t file_key[AGE_FILE_KEY_SIZE])
+{
+	uint8_t share[X25519_SIZE], key[AEAD_KEY_SIZE];
+	int r = -ENOKEY;
+
+	if (!span_eq(st->args[0], SPAN("X25519"))) {
+		return -ENOKEY;
+	}
+	if (st->n_args != 2 || read_base64(st->args[1], share, sizeof(share)) < 0 ||
+	    st->body_n != WRAPPED_SIZE) {
+		return -EINVAL;
+	}
+	for (size_t i = 0; i < n && r == -ENOKEY; i++) {
+		r = wrap_key(identities[i].secret, share, share, identities[i].recipient.key, key);
+		if (r == 0 && crypto_aead_open(key, zero_nonce, SPAN_NONE, st->body, WRAPPED_SIZE,
+					       file_key) < 0) {
+			r = -ENOKEY;
+		}
+	}
+	crypto_wipe(key, sizeof(key));
+	return r;
+}
+
+/* All stanzas are read, also behind the one that fits; *ret: the three dashes. */
+static int read_stanzas(struct span *rest, const struct age_identity *identities, size_t n,
+			uint8_t file_key[AGE_FILE_KEY_SIZE])
+{
+	int found = -ENOKEY;
+	size_t count = 0;
+
+	for (; span_starts(*rest, SPAN("-> ")); count++) {
+		struct span line = span_from(span_cut(rest, '\n'), 3);
+		struct stanza st;
+
+		if (!rest->p || read_args(line, &st) < 0 || read_body(rest, &st) < 0) {
+			return -EINVAL;
+		}
+		/* A passphrase stands alone. */
+		if (span_eq(st.args[0], SPAN("scrypt")) &&
+		    (count > 0 || span_starts(*rest, SPAN("-> ")))) {
+			return -EINVAL;
+		}
+		if (found == -ENOKEY) {
+			found = unwrap(&st, identities, n, file_key);
+		}
+	}
+	return count ? found : -EINVAL;
+}
+
+int age_header_open(struct span header, const struct age_identity *identities, size_t n,
+		    uint8_t file_key[AGE_FILE_KEY_SIZE])
+{
+	struct span rest = span_from(header, strlen(VERSION_LINE));
+	uint8_t key[AGE_FILE_KEY_SIZE], mac[SHA256_SIZE], expected[SHA256_SIZE];
+	int r;
+
+	if (!span_starts(header, SPAN(VERSION_LINE))) {
+		return -EINVAL;
+	}
+	r = read_stanzas(&rest, identities, n, key);
+	if (r == -EINVAL || !rest.p || !span_starts(rest, SPAN("--- ")) ||
+	    !span_ends(rest, SPAN("\n")) ||
+	    read_base64(span_of(rest.p + 4, rest.n - 5), mac, sizeof(mac)) < 0) {
+		r = -EINVAL;
+	}
+	if (r == 0) {
+		header_mac(key, span_of(header.p, (size_t)(rest.p + 3 - header.p)), expected);
+		r = crypto_equal(mac, expected, sizeof(mac)) ? 0 : -EBADMSG;
+	}
+	if (r == 0) {
+		memcpy(file_key, key, sizeof(key));
+	}
+	crypto_wipe(key, sizeof(key));
+	return r;
+}
