@@ -83,17 +83,21 @@ static bool same_time(struct timespec a, struct timespec b)
 	return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
+/*
+ * Another number of links explains another ctime: the file was replaced or
+ * unlinked, and what is open here is still whole.
+ */
 static int check_unchanged(const struct http_file *f)
 {
 	struct stat now;
+	bool same;
 
 	if (fstat(f->fd, &now) < 0) {
 		return -errno;
 	}
-	return now.st_size == f->st.st_size && same_time(now.st_mtim, f->st.st_mtim) &&
-			       same_time(now.st_ctim, f->st.st_ctim)
-		       ? 0
-		       : -ESTALE;
+	same = now.st_size == f->st.st_size && same_time(now.st_mtim, f->st.st_mtim) &&
+	       (same_time(now.st_ctim, f->st.st_ctim) || now.st_nlink != f->st.st_nlink);
+	return same ? 0 : -ESTALE;
 }
 
 static void put_buffer(struct http_file *f)
