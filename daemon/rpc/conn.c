@@ -16,9 +16,6 @@
 /* A peer who sends calls and does not read answers gets no further ones. */
 #define OUTPUT_HIGH (64u * 1024)
 
-_Static_assert(RPC_MAX_MESSAGE == WIRE_MAX_MESSAGE, "one limit, two names");
-_Static_assert(RPC_MAX_DESCRIPTORS == WIRE_MAX_DESCRIPTORS, "one limit, two names");
-
 static void on_event(uv_poll_t *poll, int status, int events);
 static void on_turn(uv_timer_t *timer);
 

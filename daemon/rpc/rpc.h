@@ -15,11 +15,12 @@
 #include "base/list.h"
 #include "ev/ev.h"
 #include "proto/base/error.h"
+#include "proto/wire.h"
 
-#define RPC_MAX_MESSAGE     (1024u * 1024)
+#define RPC_MAX_MESSAGE     WIRE_MAX_MESSAGE
 #define RPC_MAX_CONNECTIONS 64u            /* a user */
 #define RPC_MAX_OUTPUT      (1024u * 1024) /* waiting for a subscriber, who is dropped above */
-#define RPC_MAX_DESCRIPTORS 64u            /* with one message */
+#define RPC_MAX_DESCRIPTORS WIRE_MAX_DESCRIPTORS /* with one message */
 
 struct rpc_server;
 

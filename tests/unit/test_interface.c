@@ -183,7 +183,7 @@ static void every_method_has_permission_and_text(void **state)
 	assert_null(interface_method(&interface_control, SPAN("Starts")));
 	assert_ptr_equal(interface_find(SPAN(INTERFACE_CONTROL)), &interface_control);
 	assert_ptr_equal(interface_find(SPAN(INTERFACE_VARLINK)), &interface_varlink);
-	assert_null(interface_find(SPAN("org.onionshared.Contro")));
+	assert_null(interface_find(SPAN("org.onionshared")));
 	assert_non_null(interface_error(&interface_control, SPAN("NoSuchService")));
 	assert_null(interface_error(&interface_control, SPAN("Nonsense")));
 }

@@ -73,9 +73,9 @@ static void calls_that_cannot_be_have_varlinks_errors(void **state)
 	expect_reply(&c, "{\"error\":\"org.varlink.service.MethodNotFound\","
 			 "\"parameters\":{\"method\":\"org.onionshared.Control.Explode\"}}");
 	send_text(&c, "{\"method\":\"org.onionshared.Control.Start\","
-		      "\"parameters\":{\"nam\":\"x\"}}");
+		      "\"parameters\":{\"title\":\"x\"}}");
 	expect_reply(&c, "{\"error\":\"org.varlink.service.InvalidParameter\",\"parameters\":"
-			 "{\"parameter\":\"nam\",\"message\":\"nam: is not known here\"}}");
+			 "{\"parameter\":\"title\",\"message\":\"title: is not known here\"}}");
 	send_text(&c, "{\"method\":\"org.onionshared.Control.Stop\","
 		      "\"parameters\":{\"name\":\"x\",\"now\":\"yes\"}}");
 	expect_reply(&c, "{\"error\":\"org.varlink.service.InvalidParameter\",\"parameters\":"
