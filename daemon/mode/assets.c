@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "mode/assets.h"
+
+static int open_asset(void *ud, uint64_t offset, uint64_t length, struct http_body *ret)
+{
+	const struct asset *a = ud;
+
+	*ret = (struct http_body){.kind = HTTP_BODY_MEM, .length = length};
+	ret->mem.p = (const char *)a->p + offset;
+	return 0;
+}
+
+static void respond(struct http_req *req, const struct asset *a)
+{
+	const struct http_repr repr = {
+		.length = a->n,
+		.etag = a->etag,
+		.content_type = a->type,
+		.cache_control = "no-cache",
+		.open = open_asset,
+		.ud = (void *)(uintptr_t)a,
+	};
+
+	http_respond_repr(req, &repr);
+}
+
+static const struct asset *find(struct span name)
+{
+	for (unsigned i = 0; i < assets_n; i++) {
+		if (span_eq(name, span_str(assets[i].name))) {
+			return &assets[i];
+		}
+	}
+	return NULL;
+}
+
+bool assets_respond(struct http_req *req)
+{
+	const struct asset *a;
+
+	if (span_eq(req->path, SPAN("/favicon.ico"))) {
+		a = find(SPAN("favicon.ico"));
+	} else if (span_starts(req->path, SPAN(ASSETS_PATH))) {
+		a = find(span_from(req->path, sizeof(ASSETS_PATH) - 1));
+	} else {
+		return false;
+	}
+	if (a) {
+		respond(req, a);
+	} else {
+		http_respond_error(req, 404);
+	}
+	return true;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What pages bring along (style, icons), compiled in. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "http/req.h"
+#include "proto/base/span.h"
+
+/*
+ * Where they live, on every installation. It comes before what is shared: a
+ * directory of that very name at the top of a share is in the zip only. The
+ * name is long and means nothing, so nobody has one by chance.
+ */
+#define ASSETS_PATH "/static_onionshare_7qk2v4m3xz5t6wbn/"
+
+struct asset {
+	const char *name, *type, *etag;
+	size_t n;
+	const unsigned char *p;
+};
+
+extern const struct asset assets[];
+extern const unsigned assets_n;
+
+/* Answers for paths below ASSETS_PATH (404 included), and for /favicon.ico; false: another path. */
+bool assets_respond(struct http_req *req);

@@ -1,0 +1,35 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Turns the pages' files into C: embed.py OUTPUT INPUT..."""
+
+import hashlib
+import pathlib
+import sys
+
+TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".ico": "image/vnd.microsoft.icon",
+}
+
+
+def entry(path):
+    data = path.read_bytes()
+    rows = [data[i:i + 20] for i in range(0, len(data), 20)]
+    text = "\n".join("\t\t" + ", ".join(str(b) for b in row) + "," for row in rows)
+    # Of the content alone: the same on every installation.
+    tag = hashlib.sha256(data).hexdigest()[:16]
+    return (f'\t{{\n\t\t"{path.name}", "{TYPES[path.suffix]}", "\\"{tag}\\"", {len(data)},\n'
+            f"\t\t(const unsigned char[]){{\n{text}\n\t\t}},\n\t}},\n")
+
+
+def main():
+    output, *inputs = map(pathlib.Path, sys.argv[1:])
+    output.write_text(
+        "/* Made by embed.py. */\n#include \"mode/assets.h\"\n\n"
+        "const struct asset assets[] = {\n"
+        + "".join(entry(path) for path in inputs)
+        + f"}};\n\nconst unsigned assets_n = {len(inputs)};\n")
+
+
+main()

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * A tree and the zip that it makes: which entries, in which order, how long, and
+ * the validators. A plan never changes; downloads that run keep theirs when the
+ * files change and a new one is made. Memory: 12 bytes an entry besides the tree's.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "ev/ev.h"
+#include "http/body.h"
+#include "http/zip.h"
+#include "http/zipsum.h"
+#include "mode/mode.h"
+#include "mode/tree.h"
+
+#define PLAN_ETAG_ROOM 35 /* quotes, 32 digits, NUL */
+
+struct plan {
+	unsigned refs; /* the share's, and one for each body that is made of it */
+	struct tree *tree;
+	uint32_t *entries; /* of the tree: all files, and directories without children */
+	struct zip_layout zip;
+	struct zip_sums sums;
+	char zip_etag[PLAN_ETAG_ROOM];
+	uint8_t key[32];
+	struct mode_host host;
+};
+
+/* As tree_walk, and like it for the pool. One reference, the caller's. */
+int plan_make(const char *const *paths, const uint8_t key[32], const struct mode_host *host,
+	      bool strict, const atomic_bool *cancel, struct plan **ret, struct error *err);
+struct plan *plan_ref(struct plan *p);
+void plan_unref(struct plan *p);
+
+/*
+ * Strong, keyed, the same after a restart: no size, time or name can be read
+ * from it, and equal files of two services have different ones.
+ */
+void plan_file_etag(const struct plan *p, uint32_t i, char ret[PLAN_ETAG_ROOM]);
+
+/*
+ * The bytes [offset, offset + length) of the zip, length above 0. over: once, when
+ * the source is gone; err: -errno if a file was not as planned.
+ */
+struct http_body plan_zip_body(struct plan *p, struct ev *ev, uint64_t offset, uint64_t length,
+			       void (*over)(void *ud, int err), void *ud);
