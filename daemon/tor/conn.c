@@ -48,7 +48,7 @@ static int parse_unix(const char *path, struct ctl_addr *ret, struct error *err)
 	size_t n = strlen(path);
 
 	if (path[0] != '/') {
-		return error_set(err, EINVAL, "%s is no absolute path", path);
+		return error_set(err, EINVAL, "\"%s\" is not the absolute path of a socket", path);
 	}
 	if (n >= sizeof(un->sun_path)) {
 		return error_set(err, EINVAL, "the socket path %s is longer than %zu bytes", path,

@@ -241,8 +241,10 @@ static void on_exited(void *ud, int status, int signum)
 	}
 	_cleanup_free_ char *how = signum ? xasprintf("was ended by signal %d", signum)
 					  : xasprintf("exited with status %d", status);
-	_cleanup_free_ char *why = l->complaint ? xasprintf("tor %s: %s", how, l->complaint)
-						: xasprintf("tor %s", how);
+	/* A signal needs no other reason. */
+	_cleanup_free_ char *why = l->complaint && !signum
+					   ? xasprintf("tor %s: %s", how, l->complaint)
+					   : xasprintf("tor %s", how);
 
 	l->ops.exited(l->ud, why);
 }
