@@ -202,6 +202,11 @@ bool http_server_is_host(const struct http_server *s, struct span authority)
 	return span_eq_ci(name, span_str(s->host)) && (port == -1 || port == 80);
 }
 
+void http_server_set_peer_uid(struct http_server *s, uid_t uid)
+{
+	s->peer_uid = uid;
+}
+
 void http_server_set_host(struct http_server *s, const char *host)
 {
 	free(s->host);
