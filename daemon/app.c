@@ -28,9 +28,8 @@
 #include "tor/tor.h"
 #include "version.h"
 
-#define FILES_WANTED   65536u
-#define CREDENTIAL     "onionshared.key"
-#define CREDENTIAL_MAX 128
+#define FILES_WANTED 65536u
+#define TORRC_MAX    (1024u * 1024)
 
 struct app {
 	const struct app_config *config;
@@ -230,63 +229,55 @@ static void on_tor_changed(void *ud, const struct tor_status *status)
 	manager_tor_changed(app->manager, status);
 }
 
-static int read_credential(uint8_t ret[static CREDENTIAL_MAX + 1], size_t *ret_len,
-			   struct error *err)
-{
-	const char *dir = getenv("CREDENTIALS_DIRECTORY");
-	_cleanup_free_ char *path = dir ? xasprintf("%s/" CREDENTIAL, dir) : NULL;
-	char *text;
-
-	*ret_len = 0;
-	if (!path || (access(path, F_OK) < 0 && errno == ENOENT)) {
-		return 0;
-	}
-	ssize_t n = fs_read_file(path, CREDENTIAL_MAX, &text);
-
-	if (n < 0) {
-		return error_set(err, (int)-n, "cannot read the credential " CREDENTIAL ": %s",
-				 strerror((int)-n));
-	}
-	memcpy(ret, text, (size_t)n);
-	*ret_len = (size_t)n;
-	crypto_wipe(text, (size_t)n);
-	free(text);
-	return 0;
-}
-
+/* 0, or the exit status. */
 static int open_store(struct app *app, struct error *err)
 {
-	uint8_t credential[CREDENTIAL_MAX + 1];
+	const char *credentials = getenv("CREDENTIALS_DIRECTORY");
+	_cleanup_free_ char *path =
+		credentials ? xasprintf("%s/onionshared.key", credentials) : NULL;
+	uint8_t secret[STORE_SECRET_SIZE];
 	struct store_config config = {.state_dir = app->config->state_dir};
 	int exit_status = EX_OSERR;
 
-	if (read_credential(credential, &config.credential_len, err) < 0) {
-		return EX_NOPERM;
+	if (path && (access(path, F_OK) == 0 || errno != ENOENT)) {
+		if (store_secret_read(path, secret, err) < 0) {
+			return EX_NOPERM;
+		}
+		config.secret = secret;
 	}
-	config.credential = config.credential_len ? credential : NULL;
 	int r = store_open(&app->ev, &config, &app->store, err, &exit_status);
 
-	crypto_wipe(credential, sizeof(credential));
+	crypto_wipe(secret, sizeof(secret));
 	return r < 0 ? exit_status : 0;
 }
 
-static void make_tor(struct app *app)
+/* 0, or the exit status. */
+static int make_tor(struct app *app, struct error *err)
 {
 	static const struct tor_ops ops = {.changed = on_tor_changed};
 	const struct config *c = app->config->config;
 	_cleanup_free_ char *data = xasprintf("%s/tor", app->config->state_dir);
 	_cleanup_free_ char *runtime = xasprintf("%s/tor", app->config->runtime_dir);
+	_cleanup_free_ char *torrc = NULL;
+	ssize_t n = c->tor_torrc ? fs_read_file(c->tor_torrc, TORRC_MAX, &torrc) : 0;
+
+	if (n < 0) {
+		error_set(err, (int)-n, "cannot read tor's extra lines in %s: %s", c->tor_torrc,
+			  strerror((int)-n));
+		return EX_CONFIG;
+	}
 	struct tor_config config = {
 		.mode = c->tor_mode,
 		.control = c->tor_control,
 		.password_file = c->tor_password_file,
 		.binary = c->tor_binary,
-		.torrc = c->tor_torrc,
+		.torrc = torrc,
 		.data_dir = data,
 		.runtime_dir = runtime,
 	};
 
 	app->tor = tor_new(&app->ev, &config, &ops, app);
+	return 0;
 }
 
 static int make_manager(struct app *app, struct error *err)
@@ -325,18 +316,19 @@ static void raise_file_limit(void)
 }
 
 /* What cannot be begun; nothing of it runs yet. */
-static int give_up(struct app *app, int exit_status, struct error *err)
+static void give_up(struct app *app, int exit_status, struct error *err)
 {
 	log_error("%s", error_text(err));
 	error_done(err);
 	app->exit_status = exit_status;
 	watch_signals(app);
-	if (app->store) {
+	if (app->tor) {
+		tor_stop(app->tor, tor_stopped, app);
+	} else if (app->store) {
 		tor_stopped(app);
 	} else {
 		store_closed(app);
 	}
-	return exit_status;
 }
 
 static void begin(struct app *app)
@@ -353,8 +345,10 @@ static void begin(struct app *app)
 		give_up(app, exit_status, &err);
 		return;
 	}
-	if (!app->config->local_only) {
-		make_tor(app);
+	exit_status = app->config->local_only ? 0 : make_tor(app, &err);
+	if (exit_status) {
+		give_up(app, exit_status, &err);
+		return;
 	}
 	if (make_manager(app, &err) < 0) {
 		give_up(app, EX_CANTCREAT, &err);

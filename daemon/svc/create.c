@@ -16,7 +16,8 @@
 #include "svc/content.h"
 #include "svc/registry.h"
 
-#define KEY_WAIT_MS 60000
+/* A tor that is starting answers on its control socket within seconds. */
+#define KEY_WAIT_MS 20000
 
 /* check the files -> make the onion key -> save -> a service */
 struct creation {

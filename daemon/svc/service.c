@@ -12,7 +12,8 @@
 #include "proto/base/crypto.h"
 #include "proto/options.h"
 
-#define KEY_WAIT_MS 60000
+/* A tor that is starting answers on its control socket within seconds. */
+#define KEY_WAIT_MS 20000
 
 #define BIT(state) (1U << (state))
 
