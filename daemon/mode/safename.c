@@ -87,7 +87,7 @@ static struct span without_tail(struct span s)
 /* The extension with its dot, ".tar.gz" whole; empty if there is none. */
 static struct span extension(struct span name)
 {
-	const char *dot = name.n ? memrchr(name.p, '.', name.n) : NULL;
+	const char *dot = name.p && name.n ? memrchr(name.p, '.', name.n) : NULL;
 
 	if (!dot || dot == name.p || (size_t)(name.p + name.n - dot) > EXTENSION_MAX) {
 		return span_of(name.p + name.n, 0);
