@@ -70,7 +70,7 @@ static const struct config_key keys[] = {
 	 .comment = "File of lines that are appended to a managed tor's configuration (bridges)."},
 	{"tor", "listen", TYPE_CHOICE, AT(tor_listen), .choices = listens, .fallback = "auto",
 	 .comment = "Where services wait for tor: unix (sockets that others cannot reach), tcp\n"
-		    "(ports of 127.0.0.1), or auto (unix, unless tor is controlled over TCP)."},
+		    "(ports of 127.0.0.1), or auto, which today is unix."},
 
 	{"limits", "buffers", TYPE_SIZE, AT(buffers), .min = 1 << 20, .max = UINT64_C(64) << 30,
 	 .fallback = "64M", .comment = "Memory for transfers, of all services together."},

@@ -623,7 +623,7 @@ static void acknowledged_services_survive_a_kill(void **state)
 		/* at most the one whose answer was under way is more */
 		assert_true(f->n_rows == acknowledged || f->n_rows == acknowledged + 1);
 		for (size_t i = 0; i < f->n_rows; i++) {
-			char name[16];
+			char name[32];
 
 			snprintf(name, sizeof(name), "k%06zu", i);
 			struct service_row *want = fixture_row(name);
@@ -735,15 +735,13 @@ static void a_full_disk_refuses_and_goes_on_afterwards(void **state)
 	service_row_free(row);
 }
 
-static void a_disk_that_turns_read_only_refuses_and_still_reads(void **state)
+static void a_read_only_disk_is_refused_at_the_start(void **state)
 {
 	struct fixture *f = *state;
-	struct service_row *row = fixture_row("b");
 
 	if (mount("none", f->dir, "tmpfs", 0, "size=4m,mode=0700") < 0) {
 		print_message(
 			"SKIPPED: a read-only disk needs a mount, which is not allowed here\n");
-		service_row_free(row);
 		skip();
 	}
 	fixture_must_open(f);
@@ -758,7 +756,6 @@ static void a_disk_that_turns_read_only_refuses_and_still_reads(void **state)
 	assert_int_equal(f->n_rows, 1);
 	fixture_close(f);
 	assert_int_equal(umount2(f->dir, MNT_DETACH), 0);
-	service_row_free(row);
 }
 
 int main(void)
@@ -785,7 +782,7 @@ int main(void)
 		STORE_TEST(acknowledged_services_survive_a_kill),
 		STORE_TEST(a_thousand_services_load_quickly),
 		STORE_TEST(a_full_disk_refuses_and_goes_on_afterwards),
-		STORE_TEST(a_disk_that_turns_read_only_refuses_and_still_reads),
+		STORE_TEST(a_read_only_disk_is_refused_at_the_start),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
