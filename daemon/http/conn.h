@@ -161,7 +161,9 @@ enum http_send {
 	HTTP_SEND_DONE,
 	HTTP_SEND_CUT, /* the response cannot be finished */
 };
-void http_send_start(struct http_exchange *x, struct span head, struct http_body body);
+/* head_only: for HEAD and statuses without content. */
+void http_send_start(struct http_exchange *x, struct span head, struct http_body body,
+		     bool head_only);
 /* Writes one piece. */
 enum http_send http_send_step(struct http_exchange *x);
 /* Gives the body back, once; also for exchanges without one. */

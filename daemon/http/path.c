@@ -60,12 +60,12 @@ int http_path_decode(struct span raw, char *ret)
 
 		if (c == '%') {
 			c = decode_escape(span_from(raw, i));
-			if (c <= 0 || c == '/') {
+			if (c < 0 || c == '/') {
 				return -ENOENT;
 			}
 			i += 2;
 		}
-		if (c == '\\') {
+		if (c == '\0' || c == '\\') {
 			return -ENOENT;
 		}
 		ret[n++] = (char)c;

@@ -264,11 +264,9 @@ void http_respond(struct http_req *req, struct http_resp *resp, struct http_body
 		   (unknown && req->http10) || !rest_is_cheap(x);
 	x->chunked = unknown && !req->http10 && !has_no_content(resp->status);
 	head = build_head(x, resp, body.length);
-	if (req->method == HTTP_METHOD_HEAD || has_no_content(resp->status)) {
-		http_body_drop(&body);
-	}
 	discard_rest(x);
-	http_send_start(x, head, body);
+	http_send_start(x, head, body,
+			req->method == HTTP_METHOD_HEAD || has_no_content(resp->status));
 	http_conn_kick(c);
 }
 

@@ -39,7 +39,31 @@ static void file_ready(void *ud)
 	http_conn_kick(x->conn);
 }
 
-void http_send_start(struct http_exchange *x, struct span head, struct http_body body)
+static void start_body(struct http_exchange *x)
+{
+	struct http_body *body = &x->body;
+
+	switch (body->kind) {
+	case HTTP_BODY_NONE:
+		x->body_last = true;
+		break;
+	case HTTP_BODY_MEM:
+		x->data = span_of(body->mem.p, (size_t)body->length);
+		x->body_last = true;
+		break;
+	case HTTP_BODY_FILE:
+		x->body_last = body->length == 0;
+		x->file = http_file_new(x->conn->server->ev, body->file.fd, body->file.offset,
+					body->length, &body->file.st, file_ready, x);
+		break;
+	case HTTP_BODY_SOURCE:
+		body->source->conn = x;
+		break;
+	}
+}
+
+void http_send_start(struct http_exchange *x, struct span head, struct http_body body,
+		     bool head_only)
 {
 	if (x->pre.n) { /* 100 Continue is still on its way */
 		head = arena_printf(&x->conn->arena, SPAN_FMT SPAN_FMT, SPAN_ARG(x->pre),
@@ -49,25 +73,13 @@ void http_send_start(struct http_exchange *x, struct span head, struct http_body
 	x->body = body;
 	x->body_open = true;
 	x->body_left = body.length;
-	switch (body.kind) {
-	case HTTP_BODY_NONE:
-		x->body_last = true;
-		break;
-	case HTTP_BODY_MEM:
-		x->data = span_of(body.mem.p, (size_t)body.length);
-		x->body_last = true;
-		break;
-	case HTTP_BODY_FILE:
-		x->body_last = body.length == 0;
-		x->file = http_file_new(x->conn->server->ev, body.file.fd, body.file.offset,
-					body.length, &body.file.st, file_ready, x);
-		break;
-	case HTTP_BODY_SOURCE:
-		body.source->conn = x;
-		break;
-	}
 	x->out = HTTP_OUT_SEND;
 	x->write_since = ev_now_ms(x->conn->server->ev);
+	if (head_only) {
+		x->body_last = true; /* given back at the end, like one that was sent */
+	} else {
+		start_body(x);
+	}
 }
 
 void http_send_end(struct http_exchange *x)
