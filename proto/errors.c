@@ -123,7 +123,8 @@ static void from_varlink(struct span name, const json_t *params, struct error *r
 							  : INTERFACE_CONTROL);
 	} else {
 		error_set_kind(ret, EPROTO, ERROR_INTERNAL, NULL, NULL,
-			       "the daemon refused the call: " SPAN_FMT, SPAN_ARG(name));
+			       "the daemon refused the call: " SPAN_FMT,
+			       SPAN_ARG(message ? span_str(message) : name));
 	}
 }
 

@@ -400,7 +400,9 @@ static void foreign_errors_are_understood(void **state)
 	errors_from_wire("org.varlink.service.InterfaceNotFound", NULL, &err);
 	assert_int_equal(err.kind, ERROR_INTERNAL);
 	errors_from_wire("org.varlink.service.ExpectedMore", NULL, &err);
-	assert_int_equal(err.kind, ERROR_INTERNAL);
+	assert_string_equal(err.text, "the daemon refused the call: ExpectedMore");
+	errors_from_wire("org.varlink.service.ExpectedMore", params, &err);
+	assert_string_equal(err.text, "the daemon refused the call: mode: bad");
 	errors_from_wire("org.onionshared.Control.FromTheFuture", params, &err);
 	assert_int_equal(err.kind, ERROR_INTERNAL);
 	assert_string_equal(err.text, "mode: bad");
