@@ -95,7 +95,7 @@ int history_list(struct db *db, const char *service, int64_t before_id, unsigned
 	sqlite3_stmt *st =
 		db_statement(db, service ? STATEMENT_HISTORY_LIST_SERVICE : STATEMENT_HISTORY_LIST);
 	unsigned max = limit < STORE_HISTORY_LIST_MAX ? limit : STORE_HISTORY_LIST_MAX;
-	json_t **newest_first = xcalloc(max, sizeof(*newest_first));
+	json_t **newest_first = xcalloc(max, sizeof(json_t *));
 	unsigned n = 0;
 	int rc;
 

@@ -219,10 +219,14 @@ static int read_row(struct reader *rd, struct service_row **ret, struct error *e
 	return read_keys(rd, row, err);
 }
 
+/* Takes row and why. */
 static void add_broken(struct services_loaded *to, struct service_row *row, char *why)
 {
-	to->broken[to->n_broken++] =
-		(struct store_broken){.id = row->id, .name = take_ptr(row->name), .why = why};
+	struct store_broken *broken = &to->broken[to->n_broken++];
+
+	broken->id = row->id;
+	broken->name = take_ptr(row->name);
+	broken->why = why;
 	service_row_free(row);
 }
 
@@ -230,8 +234,8 @@ int services_load(struct db *db, struct services_loaded *ret, struct error *err)
 {
 	sqlite3_stmt *st = db_statement(db, STATEMENT_SERVICES);
 	struct services_loaded loaded = {
-		.rows = xcalloc(STORE_SERVICES_MAX, sizeof(*loaded.rows)),
-		.broken = xcalloc(STORE_SERVICES_MAX, sizeof(*loaded.broken)),
+		.rows = xcalloc(STORE_SERVICES_MAX, sizeof(struct service_row *)),
+		.broken = xcalloc(STORE_SERVICES_MAX, sizeof(struct store_broken)),
 	};
 	int rc, r = 0;
 

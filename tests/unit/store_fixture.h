@@ -208,7 +208,7 @@ static inline struct service_row *fixture_row(const char *name)
 	row->keys[0].has_private = true;
 	memset(row->keys[0].private_key, 0x33, 32);
 	memset(row->keys[0].public_key, 0x44, 32);
-	row->keys[1].label = xstrdup("b\xc3\xb6" "b");
+	row->keys[1].label = xstrdup("z\xc3\xb6z");
 	memset(row->keys[1].public_key, 0x55, 32);
 	row->created_ms = INT64_C(1795000000123);
 	row->completed = 7;
