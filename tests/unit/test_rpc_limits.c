@@ -261,6 +261,22 @@ static void as_many_descriptors_as_allowed_and_not_more(void **state)
 	assert_int_equal(lowest_free(), before);
 }
 
+static void descriptors_of_a_message_that_never_came_are_closed(void **state)
+{
+	struct world *f = *state;
+	struct client c;
+	int before = lowest_free();
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	client_open(&c, f);
+	assert_int_equal(wire_send(c.fd, SPAN("{\"method\""), &null, 1), 9);
+	world_settle(f);
+	close(null);
+	client_close(&c);
+	world_settle(f);
+	assert_int_equal(lowest_free(), before);
+}
+
 /* --- who may --- */
 
 static void rule_of_permissions(void **state)
@@ -494,6 +510,7 @@ int main(void)
 		T(who_does_not_read_answers_is_asked_to_wait),
 		T(descriptors_come_with_their_message_and_are_closed),
 		T(as_many_descriptors_as_allowed_and_not_more),
+		T(descriptors_of_a_message_that_never_came_are_closed),
 		cmocka_unit_test(rule_of_permissions),
 		cmocka_unit_test(members_may_control_and_strangers_nothing),
 		cmocka_unit_test(groups_of_a_peer_are_those_of_its_socket),
