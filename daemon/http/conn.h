@@ -78,6 +78,7 @@ struct http_exchange {
 	bool body_last;     /* its last bytes are among those below */
 	uint64_t body_left; /* not yet below; HTTP_LENGTH_UNKNOWN */
 	struct http_file *file;
+	size_t send_window; /* what sendfile is offered at once */
 	bool chunk_wanted, chunk_ready, source_failed;
 	struct span chunk;
 	bool chunk_last;

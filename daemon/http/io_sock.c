@@ -161,9 +161,8 @@ static void sock_close(struct http_io *io, bool reset)
 			shutdown(s->fd, SHUT_RDWR);
 		}
 	}
-	uv_poll_stop(&s->poll);
+	uv_close((uv_handle_t *)&s->poll, on_closed); /* it is watched no more */
 	close(s->fd);
-	uv_close((uv_handle_t *)&s->poll, on_closed);
 }
 
 static const struct http_io_ops sock_ops = {

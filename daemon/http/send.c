@@ -11,6 +11,12 @@
 
 #include "http/conn.h"
 
+/*
+ * sendfile is offered what the socket took last time and so much more: enough
+ * to learn that it is full, without looking for pages that it will not take.
+ */
+#define SEND_SPARE (256u * 1024)
+
 void http_body_drop(struct http_body *body)
 {
 	switch (body->kind) {
@@ -53,6 +59,7 @@ static void start_body(struct http_exchange *x)
 		break;
 	case HTTP_BODY_FILE:
 		x->body_last = body->length == 0;
+		x->send_window = SEND_SPARE;
 		x->file = http_file_new(x->conn->server->ev, body->file.fd, body->file.offset,
 					body->length, &body->file.st, file_ready, x);
 		break;
@@ -276,7 +283,7 @@ static enum http_send try_sendfile(struct http_exchange *x, bool *tried)
 	if (!x->file || !c->io->ops->sendfile || x->pre.n || x->data.n) {
 		return HTTP_SEND_WAIT;
 	}
-	n = http_file_sendable(x->file, c->burst);
+	n = http_file_sendable(x->file, c->burst < x->send_window ? c->burst : x->send_window);
 	if (n == 0) {
 		return HTTP_SEND_WAIT;
 	}
@@ -291,6 +298,7 @@ static enum http_send try_sendfile(struct http_exchange *x, bool *tried)
 		return r == 0 ? HTTP_SEND_CUT : failed_write(c, r);
 	}
 	http_file_advance(x->file, (size_t)r);
+	x->send_window = (size_t)r + SEND_SPARE;
 	if ((size_t)r < n) {
 		c->can_write = false;
 	}
