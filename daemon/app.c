@@ -237,15 +237,16 @@ static int open_store(struct app *app, struct error *err)
 		credentials ? xasprintf("%s/onionshared.key", credentials) : NULL;
 	uint8_t secret[STORE_SECRET_SIZE];
 	struct store_config config = {.state_dir = app->config->state_dir};
-	int exit_status = EX_OSERR;
+	int exit_status = EX_OSERR, r;
 
 	if (path && (access(path, F_OK) == 0 || errno != ENOENT)) {
-		if (store_secret_read(path, secret, err) < 0) {
-			return EX_NOPERM;
+		r = store_secret_read(path, secret, err);
+		if (r < 0) {
+			return r == -EACCES || r == -EPERM ? EX_NOPERM : EX_CONFIG;
 		}
 		config.secret = secret;
 	}
-	int r = store_open(&app->ev, &config, &app->store, err, &exit_status);
+	r = store_open(&app->ev, &config, &app->store, err, &exit_status);
 
 	crypto_wipe(secret, sizeof(secret));
 	return r < 0 ? exit_status : 0;
