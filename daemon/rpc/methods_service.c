@@ -228,13 +228,13 @@ void rpc_edit(struct rpc_call *call, void *ud)
 	struct rpc_env *env = ud;
 	struct error err = ERROR_INIT;
 	struct service *svc = rpc_service(call, env);
+
+	if (!svc) {
+		return; /* answered, and the call is gone */
+	}
 	const json_t *changes = json_object_get(call->params, "options");
 	const json_t *unset = json_object_get(call->params, "unset");
 	json_t *restart = NULL;
-
-	if (!svc) {
-		return;
-	}
 	struct pending *p = pending_new(call, env);
 
 	if (manager_edit(env->manager, svc, json_is_object(changes) ? changes : NULL,
