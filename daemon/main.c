@@ -2,6 +2,7 @@
 /* onionshared(8): the command line and the configuration; app.c does the rest. */
 #include <errno.h>
 #include <getopt.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -207,6 +208,7 @@ int main(int argc, char **argv)
 		buf_done(&text);
 		return EX_OK;
 	}
+	json_set_alloc_funcs(xmalloc, free); /* out of memory ends the process there too */
 	umask(077);
 	setenv("TZ", "UTC", 1); /* no library shall write the machine's zone into anything */
 	protect_memory();
