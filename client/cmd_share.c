@@ -99,7 +99,9 @@ static int look(struct share *s, struct error *err)
 	}
 	r = ctl_call(s->ctl, "Status", NULL, &status, err);
 	if (r == 0) {
-		wait_show(s->service, json_object_get(status, "tor"));
+		bool local_only = json_is_true(json_object_get(status, "local_only"));
+
+		wait_show(s->service, local_only ? NULL : json_object_get(status, "tor"));
 		json_decref(status);
 	}
 	return r;

@@ -9,6 +9,7 @@
 #include "client/qr.h"
 #include "proto/base/alloc.h"
 #include "proto/base/buf.h"
+#include "proto/options.h"
 #include "proto/units.h"
 
 #define NAME_COLUMNS  20 /* at most, in a list */
@@ -167,15 +168,25 @@ static void add_option_text(struct buf *b, const char *name, const json_t *value
 	}
 }
 
-/* Those that are set, as they would be given on a command line. */
-static void print_options(const json_t *options)
+static bool is_default(const char *mode, const char *name, const json_t *value)
 {
+	const struct option *o = option_find(mode, name);
+	json_int_t n = json_is_boolean(value) ? json_is_true(value) : json_integer_value(value);
+
+	return json_is_null(value) ||
+	       (o && o->has_default && !json_is_string(value) && n == o->default_value);
+}
+
+/* Those that differ from their defaults, as they would be given on a command line. */
+static void print_options(const json_t *service)
+{
+	const json_t *options = json_object_get(service, "options");
 	struct buf b = BUF_INIT;
 	const char *name;
 	json_t *value;
 
 	json_object_foreach ((json_t *)(uintptr_t)options, name, value) {
-		if (!json_is_null(value) && !json_is_false(value)) {
+		if (!is_default(service_text(service, "mode"), name, value)) {
 			add_option_text(&b, name, value);
 		}
 	}
@@ -209,7 +220,7 @@ void service_print(const json_t *service)
 	json_array_foreach (json_object_get(service, "paths"), i, path) {
 		print_pair(i == 0 ? "Shares" : "", json_string_value(path));
 	}
-	print_options(json_object_get(service, "options"));
+	print_options(service);
 	print_transfers(json_object_get(service, "transfers"));
 	print_member(service, "Backend", "backend");
 	print_member(service, "Made", "created_at");

@@ -48,7 +48,7 @@ void wait_show(const json_t *service, const json_t *tor)
 	bool reachable = json_is_true(json_object_get(tor, "reachable"));
 	struct buf text = BUF_INIT;
 
-	if (json_is_object(tor) && !reachable && service_has(service, "onion")) {
+	if (json_is_object(tor) && !reachable) {
 		show_tor(tor);
 		return;
 	}

@@ -11,5 +11,6 @@
 int wait_for_service(struct ctl *ctl, const char *name, const char *goal, int64_t deadline_ms,
 		     json_t **ret, struct error *err);
 
-/* The live line for a service that is on its way, and for Tor; tor may be NULL or JSON null. */
+/* The live line for a service that is on its way, and for Tor; tor NULL or JSON null: without Tor.
+ */
 void wait_show(const json_t *service, const json_t *tor);
