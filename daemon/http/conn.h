@@ -123,7 +123,7 @@ struct http_server {
 	struct list conns, kicked;
 	unsigned n_counted, n_rejected, n_alive, n_busy;
 	uv_timer_t sweep;
-	uv_prepare_t prepare;
+	uv_idle_t idle;
 	uint64_t sweep_due; /* UINT64_MAX: not running */
 	struct arena spare; /* the last exchange's arena, for the next */
 	bool closing, listener_open;

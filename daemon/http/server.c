@@ -88,14 +88,19 @@ static void on_sweep(uv_timer_t *timer)
 	}
 }
 
-/* --- connections that are to run outside their own events --- */
+/*
+ * --- connections that are to run outside their own events ---
+ *
+ * While an idle handle is active the loop does not block (with a prepare handle it
+ * would), so what is kicked from within on_idle itself has its turn too.
+ */
 
-static void on_prepare(uv_prepare_t *prepare)
+static void on_idle(uv_idle_t *idle)
 {
-	struct http_server *s = container_of(prepare, struct http_server, prepare);
+	struct http_server *s = container_of(idle, struct http_server, idle);
 	struct list run;
 
-	uv_prepare_stop(prepare);
+	uv_idle_stop(idle);
 	list_init(&run);
 	list_insert_before(&s->kicked, &run);
 	list_remove(&s->kicked);
@@ -110,7 +115,7 @@ static void on_prepare(uv_prepare_t *prepare)
 void http_server_kicked(struct http_server *s)
 {
 	if (!s->closing) {
-		uv_prepare_start(&s->prepare, on_prepare);
+		uv_idle_start(&s->idle, on_idle);
 	}
 }
 
@@ -232,7 +237,7 @@ struct http_server *http_server_new(struct ev *ev, const struct http_server_conf
 	list_init(&s->kicked);
 	/* Neither can fail. */
 	uv_timer_init(ev->loop, &s->sweep);
-	uv_prepare_init(ev->loop, &s->prepare);
+	uv_idle_init(ev->loop, &s->idle);
 	s->open_handles = 2;
 	return s;
 }
@@ -345,7 +350,7 @@ void http_server_close(struct http_server *s, void (*closed)(void *ud), void *ud
 	list_for_each (it, &s->conns) {
 		http_conn_close(list_entry(it, struct http_conn, link), false);
 	}
-	s->sweep.data = s->prepare.data = s;
+	s->sweep.data = s->idle.data = s;
 	uv_close((uv_handle_t *)&s->sweep, on_handle_closed);
-	uv_close((uv_handle_t *)&s->prepare, on_handle_closed);
+	uv_close((uv_handle_t *)&s->idle, on_handle_closed);
 }
