@@ -131,8 +131,8 @@ static const struct command *find_command(int argc, char **argv, int *ret_words)
 	return NULL;
 }
 
-/* "tor" alone: which commands begin so. */
-static int no_such_command(const char *word)
+/* "tor" alone: which commands begin so. help: that was the question. */
+static int no_such_command(const char *word, bool help)
 {
 	struct buf choices = BUF_INIT;
 	size_t n = strlen(word);
@@ -145,7 +145,12 @@ static int no_such_command(const char *word)
 			buf_printf(&choices, "%s%s", choices.len > 0 ? ", " : "", name);
 		}
 	}
-	if (choices.len > 0) {
+	if (choices.len > 0 && help) {
+		printf("usage: onionsharectl COMMAND, where '%s' begins these commands:\n"
+		       "  %s\n\n'onionsharectl COMMAND --help' tells more of each.\n",
+		       word, choices.p);
+		status = 0;
+	} else if (choices.len > 0) {
 		status = ctl_misuse(NULL, "'%s' is half a command: %s", word, choices.p);
 	} else {
 		status = ctl_misuse(NULL, "there is no command '%s'", word);
@@ -200,11 +205,11 @@ static void free_service_opts(struct opt *opts)
 
 /* --- running --- */
 
-/* Is --json anywhere? Then a misused command line is told as JSON too. */
-static bool asks_for_json(int argc, char **argv)
+/* Is the option among the words? For those that count before all is parsed. */
+static bool asks_for(int argc, char **argv, const char *brief, const char *name)
 {
-	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
-		if (strcmp(argv[i], "-j") == 0 || strcmp(argv[i], "--json") == 0) {
+	for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++) {
+		if (strcmp(argv[i], brief) == 0 || strcmp(argv[i], name) == 0) {
 			return true;
 		}
 	}
@@ -247,6 +252,7 @@ static int run(struct ctl *ctl, int argc, char **argv)
 {
 	struct error err = ERROR_INIT;
 	int used = 0, words = 0, status;
+	int64_t timeout_ms;
 
 	ctl->args.tables[0] = global_opts;
 	ctl->args.stop_at_word = true;
@@ -259,7 +265,9 @@ static int run(struct ctl *ctl, int argc, char **argv)
 	if (argc > 0) {
 		ctl->command = find_command(argc, argv, &words);
 		if (!ctl->command) {
-			return no_such_command(argv[0]);
+			return no_such_command(argv[0],
+					       opt_given(&ctl->args, "help") ||
+						       asks_for(argc, argv, "-h", "--help"));
 		}
 		argc -= words;
 		argv += words;
@@ -286,6 +294,9 @@ static int run(struct ctl *ctl, int argc, char **argv)
 		}
 		return 0;
 	}
+	if (ctl_timeout(ctl, 0, &timeout_ms, &err) < 0) {
+		goto misuse; /* also of a command that does not wait */
+	}
 	if (opt_given(&ctl->args, "user") && opt_given(&ctl->args, "system")) {
 		return ctl_misuse(ctl, "--user and --system contradict each other");
 	}
@@ -304,7 +315,8 @@ int main(int argc, char **argv)
 	setlocale(LC_CTYPE, "");
 	umask(077);
 	wipe_json_memory();
-	out_init(asks_for_json(argc, argv), false);
+	/* A misused command line is told as JSON too. */
+	out_init(asks_for(argc - 1, argv + 1, "-j", "--json"), false);
 	status = run(&ctl, argc, argv);
 	opt_done(&ctl.args);
 	free_service_opts(ctl.service_opts);
