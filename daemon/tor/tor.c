@@ -196,8 +196,9 @@ static bool nobody_there(int code)
 static void note_candidate_error(struct tor *t, const struct error *why)
 {
 	const struct tor_candidate *c = &t->candidates[t->candidate];
+	bool nobody = t->status.state == TOR_CONNECTING && nobody_there(why->code);
 
-	if (nobody_there(why->code) || (t->best_error.code && t->candidate > 0)) {
+	if (nobody || t->best_error.code) {
 		return;
 	}
 	error_set(&t->best_error, why->code, "cannot use tor's control port %s: %s%s", c->addr.text,

@@ -25,15 +25,19 @@ struct fixture {
 	char *dir, *data, *run;
 	struct tor *tor;
 	uv_timer_t limit;
+	uint64_t deadline;
 	bool stopped, expired;
 	unsigned keys, key_errors, removed;
 	char *key_error;
 	struct onion_seen seen[200];
 };
 
+/* Often, so that no turn of the loop waits for long with the condition come true. */
 static void on_limit(uv_timer_t *timer)
 {
-	((struct fixture *)timer->data)->expired = true;
+	struct fixture *f = timer->data;
+
+	f->expired = uv_hrtime() >= f->deadline;
 }
 
 static void on_changed(void *ud, const struct tor_status *status)
@@ -46,7 +50,8 @@ static void on_changed(void *ud, const struct tor_status *status)
 #define RUN_UNTIL(f, cond)                                                        \
 	do {                                                                      \
 		(f)->expired = false;                                             \
-		uv_timer_start(&(f)->limit, on_limit, 30000, 0);                  \
+		(f)->deadline = uv_hrtime() + 30000000000ull;                     \
+		uv_timer_start(&(f)->limit, on_limit, 1, 2);                      \
 		while (!(cond) && !(f)->expired) {                                \
 			uv_run(&(f)->loop, UV_RUN_ONCE);                          \
 		}                                                                 \

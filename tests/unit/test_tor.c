@@ -1,0 +1,1118 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The Tor side against a control port that behaves as told, badly most of the time. */
+#include "unit.h"
+
+#include <signal.h>
+
+#include "fake_tor.h"
+#include "tor/internal.h"
+
+#define MANY     20u
+#define SHORT_MS 200u
+
+struct seen {
+	struct onion *onion;
+	char address[ONION_ADDRESS_LEN + 1];
+	uint8_t key[ONION_KEY_SIZE];
+	enum onion_state state;
+	char *reason;
+	unsigned told;
+};
+
+struct fixture {
+	uv_loop_t loop;
+	struct ev ev;
+	char *dir, *control, *cookie;
+	struct fake fake;
+	struct tor *tor;
+	struct tor_status status; /* as last told; strings not kept */
+	bool stopped, expired;
+	uv_timer_t limit;
+	uint64_t deadline;
+	unsigned command_ms; /* until tor's silence is a loss: long, unless a test waits for it */
+	struct seen seen[MANY];
+	unsigned removed, keys, key_errors;
+	char *key_error;
+	/* for scripts */
+	const char *at;  /* answer commands that begin so... */
+	const char *say; /* ...with this */
+	const char *big; /* or with this, which is long */
+	size_t big_n;
+	bool good_after, hang_up_after;
+	unsigned times; /* so often */
+};
+
+/* --- turning the loop --- */
+
+/* Often, so that no turn of the loop waits for long with the condition come true. */
+static void on_limit(uv_timer_t *timer)
+{
+	struct fixture *f = timer->data;
+
+	f->expired = uv_hrtime() >= f->deadline;
+}
+
+static void start_limit(struct fixture *f, unsigned ms)
+{
+	f->expired = false;
+	f->deadline = uv_hrtime() + ms * 1000000ull;
+	uv_timer_start(&f->limit, on_limit, 1, 2);
+}
+
+/* Until cond is true, at most 20 s. */
+#define RUN_UNTIL(f, cond)                                                         \
+	do {                                                                       \
+		start_limit(f, 20000);                                             \
+		while (!(cond) && !(f)->expired) {                                 \
+			uv_run(&(f)->loop, UV_RUN_ONCE);                           \
+		}                                                                  \
+		uv_timer_stop(&(f)->limit);                                        \
+		if ((f)->expired) {                                                \
+			fail_msg("20 s without %s; problem: %s; said:\n%s", #cond, \
+				 (f)->tor ? tor_status((f)->tor)->problem : "-",   \
+				 (f)->fake.log.len ? (f)->fake.log.p : "");        \
+		}                                                                  \
+	} while (0)
+
+/* For what must not happen: long enough for several turns of every shortened timer. */
+static void run_a_while(struct fixture *f, unsigned ms)
+{
+	start_limit(f, ms);
+	while (!f->expired) {
+		uv_run(&f->loop, UV_RUN_ONCE);
+	}
+	uv_timer_stop(&f->limit);
+}
+
+static void on_changed(void *ud, const struct tor_status *status)
+{
+	((struct fixture *)ud)->status = *status;
+}
+
+static const struct tor_ops ops = {.changed = on_changed};
+
+static void make(struct fixture *f, const struct tor_config *config)
+{
+	f->tor = tor_new(&f->ev, config, &ops, f);
+	f->tor->times = (struct tor_times){
+		.command = f->command_ms,
+		.backoff_min = 10,
+		.backoff_max = 40,
+		.steady = 10000,
+		.stall = 150,
+		.stuck = 150,
+		.collision = 100,
+		.slow_retry = 100,
+		.beat = 30000,
+		.tick = 10,
+	};
+}
+
+static void begin(struct fixture *f)
+{
+	const struct tor_config config = {.mode = TOR_MODE_SYSTEM, .control = f->control};
+
+	make(f, &config);
+	tor_start(f->tor);
+}
+
+static enum tor_state state_of(const struct fixture *f)
+{
+	return tor_status(f->tor)->state;
+}
+
+static const char *problem_of(const struct fixture *f)
+{
+	const char *problem = tor_status(f->tor)->problem;
+
+	return problem ? problem : "";
+}
+
+static void on_stopped(void *ud)
+{
+	((struct fixture *)ud)->stopped = true;
+}
+
+static void stop(struct fixture *f)
+{
+	f->stopped = false;
+	tor_stop(f->tor, on_stopped, f);
+	f->tor = NULL;
+	RUN_UNTIL(f, f->stopped);
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = xnew(struct fixture);
+
+	signal(SIGPIPE, SIG_IGN);
+	uv_loop_init(&f->loop);
+	ev_init(&f->ev, &f->loop, 1 << 20);
+	uv_timer_init(&f->loop, &f->limit);
+	f->limit.data = f;
+	f->command_ms = 5000;
+	f->dir = unit_tmpdir();
+	fake_init(&f->fake, &f->loop, f->dir);
+	f->control = xasprintf("unix:%s", f->fake.path);
+	for (unsigned i = 0; i < MANY; i++) {
+		crypto_random(f->seen[i].key, ONION_KEY_SIZE);
+		fake_address(f->seen[i].key, f->seen[i].address);
+	}
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	if (f->tor) {
+		stop(f);
+	}
+	fake_close(&f->fake);
+	uv_close((uv_handle_t *)&f->limit, NULL);
+	uv_run(&f->loop, UV_RUN_DEFAULT);
+	ev_done(&f->ev);
+	assert_int_equal(uv_loop_close(&f->loop), 0);
+	fake_done(&f->fake);
+	for (unsigned i = 0; i < MANY; i++) {
+		free(f->seen[i].reason);
+	}
+	free(f->control);
+	free(f->cookie);
+	free(f->key_error);
+	unit_rmtree(f->dir);
+	free(f);
+	return 0;
+}
+
+/* --- onions and keys --- */
+
+static void on_onion(void *ud, enum onion_state state, const char *reason)
+{
+	struct seen *s = ud;
+
+	s->state = state;
+	free(s->reason);
+	s->reason = reason ? xstrdup(reason) : NULL;
+	s->told++;
+}
+
+static void add_with(struct fixture *f, unsigned i, unsigned n_clients, bool pow)
+{
+	static const uint8_t clients[ONION_CLIENTS_MAX + 1][32];
+	const struct onion_spec spec = {
+		.address = f->seen[i].address,
+		.key = f->seen[i].key,
+		.target = "unix:/run/x/http.sock",
+		.clients = clients,
+		.n_clients = n_clients,
+		.pow = pow,
+	};
+
+	f->seen[i].onion = tor_onion_add(f->tor, &spec, on_onion, &f->seen[i]);
+}
+
+static void add(struct fixture *f, unsigned i)
+{
+	add_with(f, i, 0, false);
+}
+
+static unsigned in_state(const struct fixture *f, enum onion_state state)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < MANY; i++) {
+		n += f->seen[i].onion && f->seen[i].state == state;
+	}
+	return n;
+}
+
+static void on_removed(void *ud)
+{
+	((struct fixture *)ud)->removed++;
+}
+
+static void on_key(void *ud, const struct error *err, const char *address, const uint8_t *key)
+{
+	struct fixture *f = ud;
+	char expected[ONION_ADDRESS_LEN + 1];
+
+	if (err) {
+		assert_null(address);
+		assert_int_equal(err->kind == ERROR_TOR_UNAVAILABLE, 1);
+		f->key_errors++;
+		free(f->key_error);
+		f->key_error = xstrdup(error_text(err));
+		return;
+	}
+	fake_address(key, expected);
+	assert_string_equal(address, expected);
+	f->keys++;
+}
+
+static bool said(const struct fixture *f, const char *what)
+{
+	return f->fake.log.len && strstr(f->fake.log.p, what);
+}
+
+static void event_of(struct fixture *f, unsigned i, const char *action, int dir,
+		     const char *blinded)
+{
+	char *text = xasprintf("650 HS_DESC %s %s UNKNOWN $%040X~r %s\r\n", action,
+			       f->seen[i].address, dir, blinded);
+
+	fake_event(&f->fake, text);
+	free(text);
+}
+
+/* --- scripts --- */
+
+/* f->at and what follows it, for so many times. */
+static bool answer_so(struct fake_conn *c, const char *line, void *ud)
+{
+	struct fixture *f = ud;
+
+	if (!fake_begins(line, f->at) || f->times == 0) {
+		return false;
+	}
+	f->times--;
+	if (f->big) {
+		fake_say_bytes(c, f->big, f->big_n);
+	} else {
+		fake_say(c, f->say);
+	}
+	if (f->hang_up_after) {
+		fake_hang_up(c);
+	}
+	return !f->good_after;
+}
+
+static void script(struct fixture *f, const char *at, const char *say)
+{
+	f->fake.script = answer_so;
+	f->fake.script_ud = f;
+	f->at = at;
+	f->say = say;
+	f->big = NULL;
+	f->good_after = f->hang_up_after = false;
+	f->times = 1;
+}
+
+/* --- getting in --- */
+
+static void write_cookie(struct fixture *f, size_t n)
+{
+	char *path = xasprintf("%s/cookie", f->dir);
+	FILE *file = fopen(path, "we");
+	char zeros[64] = {0};
+
+	crypto_random(f->fake.cookie, 32);
+	memcpy(zeros, f->fake.cookie, 32);
+	assert_non_null(file);
+	assert_int_equal(fwrite(zeros, 1, n, file), n);
+	fclose(file);
+	free(path);
+}
+
+static void with_cookie(struct fixture *f, const char *methods)
+{
+	f->cookie = xasprintf("%s/cookie", f->dir);
+	f->fake.methods = methods;
+	f->fake.cookie_file = f->cookie;
+}
+
+static void safecookie_lets_us_in(void **state)
+{
+	struct fixture *f = *state;
+
+	with_cookie(f, "COOKIE,SAFECOOKIE,HASHEDPASSWORD");
+	write_cookie(f, 32);
+	begin(f);
+	RUN_UNTIL(f, state_of(f) == TOR_READY);
+	assert_true(tor_status(f->tor)->reachable);
+	assert_string_equal(tor_status(f->tor)->version, "0.4.9.11");
+	assert_true(tor_status(f->tor)->peer_uid == geteuid());
+}
+
+static void the_cookie_is_read_anew_for_each_connection(void **state)
+{
+	struct fixture *f = *state;
+
+	with_cookie(f, "SAFECOOKIE");
+	write_cookie(f, 32);
+	begin(f);
+	RUN_UNTIL(f, state_of(f) == TOR_READY);
+	write_cookie(f, 32); /* tor writes another at each start */
+	fake_hang_up_all(&f->fake);
+	RUN_UNTIL(f, state_of(f) != TOR_READY);
+	RUN_UNTIL(f, state_of(f) == TOR_READY);
+}
+
+static void an_impostor_is_never_answered(void **state)
+{
+	struct fixture *f = *state;
+
+	with_cookie(f, "NULL,COOKIE,SAFECOOKIE,HASHEDPASSWORD");
+	write_cookie(f, 32);
+	f->fake.wrong_hash = true;
+	begin(f);
+	RUN_UNTIL(f, f->fake.connects >= 3);
+	assert_true(said(f, "AUTHCHALLENGE SAFECOOKIE "));
+	assert_false(said(f, "AUTHENTICATE"));
+	assert_non_null(strstr(problem_of(f), "does not know tor's cookie"));
+}
+
+static void plain_cookie_is_not_used(void **state)
+{
+	struct fixture *f = *state;
+
+	with_cookie(f, "COOKIE");
+	write_cookie(f, 32);
+	begin(f);
+	RUN_UNTIL(f, f->fake.connects >= 2);
+	assert_false(said(f, "AUTHENTICATE"));
+	assert_non_null(strstr(problem_of(f), "COOKIE"));
+}
+
+static void odd_cookie_files_are_refused_without_hanging(void **state)
+{
+	struct fixture *f = *state;
+	char *target = xasprintf("%s/other", f->dir);
+
+	with_cookie(f, "SAFECOOKIE");
+	for (int kind = 0; kind < 6; kind++) {
+		static const char *const words[] = {"has 31 bytes",       "has 33 bytes",
+						    "Too many levels",    "not a regular file",
+						    "not a regular file", "No such file"};
+
+		unlink(f->cookie);
+		rmdir(f->cookie);
+		if (kind < 2) {
+			write_cookie(f, kind == 0 ? 31 : 33);
+		} else if (kind == 2) {
+			unit_write(f->dir, "other", "0123456789abcdef0123456789abcdef");
+			assert_int_equal(symlink(target, f->cookie), 0);
+		} else if (kind == 3) {
+			assert_int_equal(mkfifo(f->cookie, 0600), 0);
+		} else if (kind == 4) {
+			assert_int_equal(mkdir(f->cookie, 0700), 0);
+		}
+		begin(f);
+		RUN_UNTIL(f, *problem_of(f));
+		if (!strstr(problem_of(f), words[kind])) {
+			fail_msg("%s", problem_of(f));
+		}
+		stop(f);
+	}
+	assert_false(said(f, "AUTHENTICATE"));
+	free(target);
+}
+
+static void a_password_lets_us_in(void **state)
+{
+	struct fixture *f = *state;
+	char *file = xasprintf("%s/password", f->dir);
+	const struct tor_config config = {.mode = TOR_MODE_SYSTEM,
+					  .control = f->control,
+					  .password_file = file};
+
+	unit_write(f->dir, "password", "p\"\\w\n");
+	f->fake.methods = "HASHEDPASSWORD";
+	f->fake.password_hex = "70225c77";
+	make(f, &config);
+	tor_start(f->tor);
+	RUN_UNTIL(f, state_of(f) == TOR_READY);
+	free(file);
+}
+
+static void a_missing_password_file_is_told(void **state)
+{
+	struct fixture *f = *state;
+
+	f->fake.methods = "HASHEDPASSWORD";
+	begin(f);
+	RUN_UNTIL(f, *problem_of(f));
+	assert_non_null(strstr(problem_of(f), "password-file"));
+}
+
+static void a_cookie_that_cannot_be_read_leaves_the_password(void **state)
+{
+	struct fixture *f = *state;
+	char *file = xasprintf("%s/password", f->dir);
+	const struct tor_config config = {.mode = TOR_MODE_SYSTEM,
+					  .control = f->control,
+					  .password_file = file};
+
+	with_cookie(f, "SAFECOOKIE,HASHEDPASSWORD");
+	unit_write(f->dir, "password", "abc");
+	f->fake.password_hex = "616263";
+	make(f, &config);
+	tor_start(f->tor);
+	RUN_UNTIL(f, state_of(f) == TOR_READY);
+	free(file);
+}
+
+static void a_515_at_the_start_is_tried_again(void **state)
+{
+	struct fixture *f = *state;
+
+	script(f, "AUTHENTICATE", "515 Authentication failed: not yet\r\n");
+	f->times = 2;
+	begin(f);
+	RUN_UNTIL(f, state_of(f) == TOR_READY);
+	assert_int_equal(f->fake.connects, 3);
+	assert_string_equal(problem_of(f), "");
+}
+
+/* --- replies that make no sense --- */
+
+static const struct {
+	const char *say;
+	bool good_after, hang_up_after;
+} nonsense[] = {
+	{"", false, false}, /* no reply at all */
+	{"", false, true},
+	{"\r\n", false, false},
+	{"250OK\r\n", false, false},
+	{"250\r\n", false, false},
+	{"25\r\n", false, false},
+	{"2", false, true},
+	{"250-half\r\n", false, true},
+	{"250-half\r\n", false, false},
+	{"2x0 OK\r\n", false, false},
+	{"250250 OK\r\n", false, false},
+	{"999 OK\r\n", false, false},
+	{"000 OK\r\n", false, false},
+	{"\xff\xfe\xfd\r\n", false, false},
+	{"HTTP/1.1 400 Bad Request\r\nServer: x\r\n\r\n", false, true},
+	{"SSH-2.0-OpenSSH_9.2\r\n", false, false},
+	{"250 OK\r\n250 OK\r\n250 OK\r\n", false, false},
+	{"250 OK\r\n", true, false},
+	{"250-a=b\r\n650 HS_DESC X\r\n250 OK\r\n", false, false},
+	{"250-a=b\r\n551 no\r\n", false, false},
+	{"650-HS_DESC\r\n250 OK\r\n", false, false},
+	{"250+x=\r\nnever\r\nends\r\n", false, false},
+	{"250+x=\r\n..\r\n...\r\n.\r\n250 OK\r\n", false, false},
+	{"250 gr\303\274\303\237e \342\200\256\r\n", false, false},
+	{"250 \xff\xfe\r\n", false, false},
+	{"250-unknown\r\n250-more=unknown\r\n250 OK\r\n", false, false},
+	{"250-version=\r\n250-status/bootstrap-phase=\r\n250 OK\r\n", false, false},
+	{"250-ServiceID=\r\n250 OK\r\n", false, false},
+	{"250-ServiceID=short\r\n250 OK\r\n", false, false},
+	{"250-ServiceID=../../etc/passwd0000000000000000000000000000000000000000\r\n250 OK\r\n",
+	 false, false},
+	{"250-AUTH METHODS= COOKIEFILE=\"\\0\"\r\n250 OK\r\n", false, false},
+	{"250-AUTH METHODS=SAFECOOKIE COOKIEFILE=\"relative\"\r\n250 OK\r\n", false, false},
+	{"250 AUTHCHALLENGE SERVERHASH=00 SERVERNONCE=zz\r\n", false, false},
+	{"451 Resource exhausted\r\n", false, false},
+	{"510 Unrecognized command\r\n", false, false},
+	{"512 Bad arguments\r\n", false, false},
+	{"514 Authentication required.\r\n", false, true},
+	{"515 Authentication failed\r\n", false, true},
+	{"551 Internal\r\n", false, false},
+	{"552 Unknown\r\n", false, false},
+	{"250-version=1\n250-status/bootstrap-phase=NOTICE BOOTSTRAP PROGRESS=1\n250 OK\n", false,
+	 false},
+	{"650 HS_DESC\r\n650 HS_DESC UPLOADED\r\n650 STATUS_CLIENT\r\n650 \r\n", true, false},
+	{"650+HS_DESC_CONTENT a b c\r\nx\r\n.\r\n650 OK\r\n", true, false},
+};
+
+static const char *const steps[] = {"PROTOCOLINFO", "AUTHENTICATE", "SETEVENTS", "GETINFO",
+				    "ADD_ONION"};
+
+static void nonsense_at_any_step_is_overcome(void **state)
+{
+	struct fixture *f = *state;
+	unsigned cases = 0;
+	int fds = 0;
+
+	f->command_ms = SHORT_MS;
+	for (size_t s = 0; s < ARRAY_SIZE(steps); s++) {
+		for (size_t i = 0; i < ARRAY_SIZE(nonsense); i++) {
+			script(f, steps[s], nonsense[i].say);
+			f->good_after = nonsense[i].good_after;
+			f->hang_up_after = nonsense[i].hang_up_after;
+			begin(f);
+			add(f, 0);
+			f->seen[0].state = ONION_WANTED;
+			RUN_UNTIL(f, state_of(f) == TOR_READY &&
+					     (f->seen[0].state == ONION_PUBLISHING ||
+					      f->seen[0].state == ONION_FAILED));
+			assert_int_equal(f->times, 0);
+			stop(f);
+			fake_hang_up_all(&f->fake);
+			f->seen[0].onion = NULL;
+			if (cases++ == 0) {
+				fds = unit_open_fds();
+			}
+		}
+	}
+	assert_in_range(unit_open_fds(), 0, fds + 2);
+	print_message("%u cases\n", cases);
+}
+
+static void long_replies_end_at_the_limit(void **state)
+{
+	struct fixture *f = *state;
+	size_t n = 10 * 1024 * 1024;
+	char *big = xmalloc(n);
+
+	for (size_t s = 0; s < ARRAY_SIZE(steps); s++) {
+		for (int kind = 0; kind < 3; kind++) {
+			memset(big, 'a', n);
+			memcpy(big, "250 ", 4);
+			if (kind == 1) { /* a data block without an end */
+				for (size_t i = 0; i < n; i += 64) {
+					big[i] = '\n';
+				}
+				memcpy(big, "250+x=\r\n", 8);
+			} else if (kind == 2) {
+				for (size_t i = 0; i + 7 <= n; i += 7) {
+					memcpy(big + i, "250-a\r\n", 7);
+				}
+			}
+			script(f, steps[s], "");
+			f->big = big;
+			f->big_n = n;
+			begin(f);
+			add(f, 0);
+			f->seen[0].state = ONION_WANTED;
+			RUN_UNTIL(f, f->seen[0].state == ONION_PUBLISHING);
+			assert_int_equal(f->times, 0);
+			stop(f);
+			fake_hang_up_all(&f->fake);
+			f->seen[0].onion = NULL;
+		}
+	}
+	free(big);
+}
+
+static void a_flood_of_events_is_lived_through(void **state)
+{
+	struct fixture *f = *state;
+	struct buf flood = BUF_INIT;
+
+	for (int i = 0; i < 100000; i++) {
+		buf_printf(&flood, "650 HS_DESC UPLOAD %s UNKNOWN $%040X~r key%d\r\n",
+			   f->seen[0].address, i, i);
+	}
+	begin(f);
+	add(f, 0);
+	RUN_UNTIL(f, f->seen[0].state == ONION_PUBLISHING);
+	fake_event(&f->fake, flood.p);
+	event_of(f, 0, "UPLOADED", 0, "");
+	event_of(f, 0, "UPLOADED", 1, "");
+	event_of(f, 0, "UPLOADED", 2, "");
+	RUN_UNTIL(f, f->seen[0].state == ONION_PUBLISHED);
+	assert_int_equal(f->fake.connects, 1);
+	buf_done(&flood);
+}
+
+static void a_tor_that_does_not_answer_is_dropped_and_nothing_is_added_twice(void **state)
+{
+	struct fixture *f = *state;
+
+	f->command_ms = SHORT_MS;
+	begin(f);
+	add(f, 0);
+	RUN_UNTIL(f, f->seen[0].state == ONION_PUBLISHING);
+	script(f, "ADD_ONION", "");
+	add(f, 1);
+	RUN_UNTIL(f, in_state(f, ONION_PUBLISHING) == 2 && f->fake.connects == 2);
+	assert_int_equal(f->times, 0);
+	assert_int_equal(f->fake.adds, 3); /* one, and both again */
+}
+
+static void a_tor_that_hangs_is_noticed_without_anything_to_do(void **state)
+{
+	struct fixture *f = *state;
+
+	f->command_ms = SHORT_MS;
+	begin(f);
+	f->tor->times.beat = 50;
+	RUN_UNTIL(f, state_of(f) == TOR_READY);
+	script(f, "GETINFO status", "");
+	RUN_UNTIL(f, state_of(f) == TOR_DOWN);
+	assert_non_null(strstr(problem_of(f), "did not answer"));
+	RUN_UNTIL(f, state_of(f) == TOR_READY);
+	assert_string_equal(problem_of(f), "");
+}
+
+/* --- connecting --- */
+
+static void nobody_at_the_socket_is_told_with_advice(void **state)
+{
+	struct fixture *f = *state;
+
+	fake_close(&f->fake);
+	begin(f);
+	RUN_UNTIL(f, *problem_of(f));
+	assert_non_null(strstr(problem_of(f), "no tor answers at "));
+	assert_non_null(strstr(problem_of(f), "--tor managed"));
+}
+
+static void every_loss_brings_all_onions_back_and_leaks_nothing(void **state)
+{
+	struct fixture *f = *state;
+	int fds = 0;
+
+	begin(f);
+	for (unsigned i = 0; i < MANY; i++) {
+		add(f, i);
+	}
+	for (int round = 0; round < 50; round++) {
+		RUN_UNTIL(f, in_state(f, ONION_PUBLISHING) == MANY);
+		if (round == 0) {
+			fds = unit_open_fds();
+		}
+		fake_hang_up_all(&f->fake);
+		RUN_UNTIL(f, in_state(f, ONION_WANTED) == MANY);
+		assert_non_null(strstr(f->seen[3].reason, "lost tor"));
+	}
+	RUN_UNTIL(f, in_state(f, ONION_PUBLISHING) == MANY);
+	assert_in_range(unit_open_fds(), fds - 2, fds + 2);
+	assert_int_equal(f->fake.connects, 51);
+	/* timers count whole milliseconds of the loop's time */
+	assert_true(f->fake.least_gap >= (f->tor->times.backoff_min - 2) * 1000000ull);
+}
+
+static void the_usual_waits_allow_two_connects_a_second(void **state)
+{
+	(void)state;
+	assert_true(tor_default_times.backoff_min >= 500);
+	assert_true(tor_default_times.backoff_max <= 4000);
+	assert_int_equal(tor_default_times.command, 30000);
+	assert_int_equal(tor_default_times.stall, 60000);
+}
+
+/* --- onions --- */
+
+static void an_onion_is_published_and_stays_so_through_later_events(void **state)
+{
+	struct fixture *f = *state;
+
+	begin(f);
+	add_with(f, 0, 2, false);
+	RUN_UNTIL(f, f->seen[0].state == ONION_PUBLISHING);
+	assert_true(said(f, " Flags=V3Auth Port=80,unix:/run/x/http.sock ClientAuthV3=AAAA"));
+	event_of(f, 0, "UPLOAD", 1, "one");
+	event_of(f, 0, "UPLOADED", 1, "");
+	RUN_UNTIL(f, f->seen[0].state == ONION_PUBLISHED);
+	unsigned told = f->seen[0].told;
+
+	event_of(f, 0, "UPLOAD", 2, "two");
+	event_of(f, 0, "FAILED", 2, "REASON=UPLOAD_REJECTED");
+	fake_event(&f->fake, "650 STATUS_CLIENT NOTICE CIRCUIT_NOT_ESTABLISHED REASON=X\r\n");
+	run_a_while(f, 400);
+	assert_int_equal(f->seen[0].told, told);
+	assert_int_equal(onion_state(f->seen[0].onion), ONION_PUBLISHED);
+}
+
+static void an_onion_that_is_not_uploaded_stalls_and_recovers(void **state)
+{
+	struct fixture *f = *state;
+
+	begin(f);
+	add(f, 0);
+	RUN_UNTIL(f, f->seen[0].state == ONION_STALLED);
+	assert_non_null(strstr(f->seen[0].reason, "has not published"));
+	event_of(f, 0, "UPLOAD", 1, "one");
+	event_of(f, 0, "UPLOADED", 1, "");
+	RUN_UNTIL(f, f->seen[0].state == ONION_PUBLISHED);
+	assert_null(f->seen[0].reason);
+}
+
+static void an_onion_does_not_stall_before_there_is_a_network(void **state)
+{
+	struct fixture *f = *state;
+
+	f->fake.progress = 14;
+	begin(f);
+	add(f, 0);
+	RUN_UNTIL(f, f->seen[0].state == ONION_PUBLISHING);
+	RUN_UNTIL(f, *problem_of(f)); /* the bootstrap stands still */
+	assert_non_null(strstr(problem_of(f), "14 %"));
+	run_a_while(f, 300);
+	assert_int_equal(f->seen[0].state, ONION_PUBLISHING);
+	assert_int_equal(f->fake.adds, 1);
+	fake_event(&f->fake, "650 STATUS_CLIENT NOTICE BOOTSTRAP PROGRESS=100 TAG=done "
+			     "SUMMARY=\"Done\"\r\n");
+	RUN_UNTIL(f, tor_status(f->tor)->reachable);
+	assert_string_equal(problem_of(f), "");
+	RUN_UNTIL(f, f->seen[0].state == ONION_STALLED);
+}
+
+static void an_address_that_is_taken_is_tried_until_it_is_free(void **state)
+{
+	struct fixture *f = *state;
+
+	buf_printf(&f->fake.onions, "%s\n", f->seen[0].address);
+	begin(f);
+	add(f, 0);
+	add(f, 1);
+	RUN_UNTIL(f, f->seen[1].state == ONION_PUBLISHING);
+	RUN_UNTIL(f, f->seen[0].reason);
+	assert_int_equal(f->seen[0].state, ONION_WANTED);
+	assert_non_null(strstr(f->seen[0].reason, "another program"));
+	buf_clear(&f->fake.onions);
+	RUN_UNTIL(f, f->seen[0].state == ONION_PUBLISHING);
+	assert_null(f->seen[0].reason);
+}
+
+static void a_key_of_another_address_fails_and_its_onion_is_taken_down(void **state)
+{
+	struct fixture *f = *state;
+	char *wanted;
+
+	memcpy(f->seen[0].key, f->seen[5].key, ONION_KEY_SIZE);
+	begin(f);
+	add(f, 0);
+	add(f, 1);
+	RUN_UNTIL(f, f->seen[0].state == ONION_FAILED && f->seen[1].state == ONION_PUBLISHING);
+	wanted = xasprintf("DEL_ONION %s\n", f->seen[5].address);
+	assert_true(said(f, wanted));
+	assert_int_equal(f->fake.dels, 1);
+	free(wanted);
+}
+
+static void refusals_are_told_apart(void **state)
+{
+	static const struct {
+		const char *say;
+		enum onion_state state;
+	} cases[] = {
+		{"512 Bad arguments\r\n", ONION_FAILED},
+		{"513 Invalid key type\r\n", ONION_FAILED},
+		{"551 Failed to add\r\n", ONION_FAILED},
+		{"451 Resource exhausted\r\n", ONION_WANTED},
+	};
+	struct fixture *f = *state;
+
+	begin(f);
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		script(f, "ADD_ONION", cases[i].say);
+		add(f, i);
+		RUN_UNTIL(f, f->seen[i].reason);
+		assert_int_equal(f->seen[i].state, cases[i].state);
+		add(f, 10 + i);
+		RUN_UNTIL(f, f->seen[10 + i].state == ONION_PUBLISHING);
+	}
+	/* what was for now only comes by itself */
+	RUN_UNTIL(f, f->seen[3].state == ONION_PUBLISHING);
+}
+
+static void what_tor_cannot_be_told_fails_without_asking(void **state)
+{
+	struct fixture *f = *state;
+	struct onion_spec spec = {.address = f->seen[0].address,
+				  .key = f->seen[0].key,
+				  .target = "unix:/a b"};
+
+	begin(f);
+	RUN_UNTIL(f, state_of(f) == TOR_READY);
+	f->seen[0].onion = tor_onion_add(f->tor, &spec, on_onion, &f->seen[0]);
+	assert_int_equal(f->seen[0].told, 0); /* never from within */
+	add_with(f, 1, ONION_CLIENTS_MAX + 1, false);
+	spec.target = "127.0.0.1:80";
+	spec.address = "UPPERCASE";
+	f->seen[2].onion = tor_onion_add(f->tor, &spec, on_onion, &f->seen[2]);
+	RUN_UNTIL(f, in_state(f, ONION_FAILED) == 3);
+	assert_non_null(strstr(f->seen[1].reason, "257"));
+	add_with(f, 3, ONION_CLIENTS_MAX, false);
+	RUN_UNTIL(f, f->seen[3].state == ONION_PUBLISHING);
+	assert_int_equal(f->fake.adds, 1);
+	onion_remove(f->seen[0].onion, true, on_removed, f);
+	RUN_UNTIL(f, f->removed == 1);
+}
+
+static void a_tor_without_proof_of_work_publishes_without_it(void **state)
+{
+	struct fixture *f = *state;
+
+	script(f, "ADD_ONION ED25519-V3:",
+	       "512 Bad arguments to ADD_ONION: Unrecognized keyword "
+	       "argument \"PoWDefensesEnabled\"\r\n");
+	begin(f);
+	add_with(f, 0, 0, true);
+	RUN_UNTIL(f, f->seen[0].state == ONION_PUBLISHING);
+	assert_non_null(strstr(f->seen[0].reason, "proof-of-work"));
+	event_of(f, 0, "UPLOAD", 1, "one");
+	event_of(f, 0, "UPLOADED", 1, "");
+	RUN_UNTIL(f, f->seen[0].state == ONION_PUBLISHED);
+	assert_non_null(strstr(f->seen[0].reason, "proof-of-work"));
+}
+
+/* --- removing --- */
+
+static bool circuits(struct fake_conn *c, const char *line, void *ud)
+{
+	struct fixture *f = ud;
+	struct buf b = BUF_INIT;
+
+	if (strcmp(line, "GETINFO circuit-status") != 0) {
+		return false;
+	}
+	buf_printf(&b,
+		   "250+circuit-status=\r\n"
+		   "1 BUILT $AA~a,$BB~b PURPOSE=HS_SERVICE_REND HS_STATE=HSSR_JOINED REND_QUERY=%s "
+		   "TIME_CREATED=x\r\n"
+		   "2 BUILT $AA~a PURPOSE=HS_SERVICE_REND REND_QUERY=%s\r\n"
+		   "3 BUILT $AA~a PURPOSE=HS_SERVICE_INTRO REND_QUERY=%s\r\n"
+		   "4 LAUNCHED PURPOSE=GENERAL\r\n"
+		   "55 EXTENDED $CC PURPOSE=HS_SERVICE_REND REND_QUERY=%s\r\n"
+		   ".\r\n250 OK\r\n",
+		   f->seen[0].address, f->seen[1].address, f->seen[0].address, f->seen[0].address);
+	fake_say(c, b.p);
+	buf_done(&b);
+	return true;
+}
+
+static void a_cut_closes_the_circuits_before_the_onion_comes_back(void **state)
+{
+	struct fixture *f = *state;
+	const char *del, *list, *one, *last, *again;
+	char *text;
+
+	f->fake.script = circuits;
+	f->fake.script_ud = f;
+	begin(f);
+	add(f, 0);
+	RUN_UNTIL(f, f->seen[0].state == ONION_PUBLISHING);
+	buf_clear(&f->fake.log);
+	onion_remove(f->seen[0].onion, true, on_removed, f);
+	f->seen[0].state = ONION_WANTED;
+	add(f, 0);
+	RUN_UNTIL(f, f->seen[0].state == ONION_PUBLISHING);
+	assert_int_equal(f->removed, 1);
+	text = xasprintf("DEL_ONION %s\n", f->seen[0].address);
+	del = strstr(f->fake.log.p, text);
+	list = strstr(f->fake.log.p, "GETINFO circuit-status\n");
+	one = strstr(f->fake.log.p, "CLOSECIRCUIT 1\n");
+	last = strstr(f->fake.log.p, "CLOSECIRCUIT 55\n");
+	again = strstr(f->fake.log.p, "ADD_ONION ");
+	assert_true(del && list && one && last && again);
+	assert_true(del < list && list < one && one < last && last < again);
+	assert_false(said(f, "CLOSECIRCUIT 2\n"));
+	assert_false(said(f, "CLOSECIRCUIT 3\n"));
+	free(text);
+}
+
+static void a_cut_that_a_loss_interrupts_is_done_after_it(void **state)
+{
+	struct fixture *f = *state;
+
+	f->fake.script = circuits;
+	f->fake.script_ud = f;
+	begin(f);
+	add(f, 0);
+	RUN_UNTIL(f, f->seen[0].state == ONION_PUBLISHING);
+	fake_hang_up_all(&f->fake);
+	RUN_UNTIL(f, f->seen[0].state == ONION_WANTED);
+	buf_clear(&f->fake.log);
+	onion_remove(f->seen[0].onion, true, on_removed, f);
+	add(f, 0); /* with fewer keys, say */
+	uv_run(&f->loop, UV_RUN_ONCE);
+	RUN_UNTIL(f, f->removed == 1);
+	RUN_UNTIL(f, f->seen[0].state == ONION_PUBLISHING);
+	assert_true(said(f, "CLOSECIRCUIT 55\n"));
+	assert_true(strstr(f->fake.log.p, "CLOSECIRCUIT 55\n") <
+		    strstr(f->fake.log.p, "ADD_ONION "));
+}
+
+static void a_removal_behind_an_addition_in_flight_comes_after_it(void **state)
+{
+	struct fixture *f = *state;
+
+	begin(f);
+	RUN_UNTIL(f, state_of(f) == TOR_READY);
+	add(f, 0);
+	RUN_UNTIL(f, said(f, "ADD_ONION"));
+	onion_remove(f->seen[0].onion, false, on_removed, f);
+	RUN_UNTIL(f, f->removed == 1);
+	assert_int_equal(f->fake.adds, 1);
+	assert_int_equal(f->fake.dels, 1);
+	assert_int_equal(f->fake.onions.len, 0);
+	assert_int_equal(f->seen[0].told, 0);
+}
+
+/* --- keys --- */
+
+static void keys_are_made_and_their_onions_taken_down(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int i = 0; i < 3; i++) {
+		if (i == 0) {
+			begin(f);
+		}
+		tor_make_key(f->tor, 10000, on_key, f);
+	}
+	assert_int_equal(f->keys, 0);
+	RUN_UNTIL(f, f->keys == 3);
+	assert_int_equal(f->fake.dels, 3);
+	assert_int_equal(f->fake.onions.len, 0);
+}
+
+static void a_key_is_waited_for_so_long_and_no_longer(void **state)
+{
+	struct fixture *f = *state;
+
+	fake_close(&f->fake);
+	begin(f);
+	tor_make_key(f->tor, 0, on_key, f);
+	RUN_UNTIL(f, f->key_errors == 1);
+	tor_make_key(f->tor, 2000, on_key, f);
+	run_a_while(f, 100);
+	assert_int_equal(f->key_errors, 1);
+	RUN_UNTIL(f, f->key_errors == 2);
+	assert_non_null(strstr(f->key_error, "no tor answers"));
+}
+
+static void nonsense_for_a_key_is_tried_again(void **state)
+{
+	static const char *const replies[] = {
+		"250 OK\r\n",
+		"250-ServiceID=abc\r\n250-PrivateKey=ED25519-V3:AAAA\r\n250 OK\r\n",
+		"250-PrivateKey=RSA1024:AAAA\r\n250 OK\r\n",
+		"",
+	};
+	struct fixture *f = *state;
+
+	f->command_ms = SHORT_MS;
+	begin(f);
+	for (unsigned i = 0; i < ARRAY_SIZE(replies); i++) {
+		script(f, "ADD_ONION NEW", replies[i]);
+		tor_make_key(f->tor, 10000, on_key, f);
+		RUN_UNTIL(f, f->keys == i + 1);
+		assert_int_equal(f->times, 0);
+	}
+}
+
+static void a_refused_key_is_an_error(void **state)
+{
+	struct fixture *f = *state;
+
+	begin(f);
+	script(f, "ADD_ONION NEW", "551 No entropy\r\n");
+	tor_make_key(f->tor, 10000, on_key, f);
+	RUN_UNTIL(f, f->key_errors == 1);
+	assert_non_null(strstr(f->key_error, "No entropy"));
+}
+
+static void a_cancelled_key_is_never_told(void **state)
+{
+	struct fixture *f = *state;
+	struct tor_key_req *first, *second;
+
+	begin(f);
+	first = tor_make_key(f->tor, 10000, on_key, f);
+	tor_key_cancel(first);
+	RUN_UNTIL(f, state_of(f) == TOR_READY);
+	assert_false(said(f, "ADD_ONION"));
+	second = tor_make_key(f->tor, 10000, on_key, f);
+	RUN_UNTIL(f, said(f, "ADD_ONION"));
+	tor_key_cancel(second); /* its command is in flight */
+	RUN_UNTIL(f, f->fake.dels == 1);
+	tor_make_key(f->tor, 10000, on_key, f);
+	RUN_UNTIL(f, f->keys == 1);
+	assert_int_equal(f->key_errors, 0);
+}
+
+static void so_many_keys_wait_and_no_more(void **state)
+{
+	struct fixture *f = *state;
+
+	fake_close(&f->fake);
+	begin(f);
+	for (unsigned i = 0; i < TOR_KEY_REQS_MAX; i++) {
+		tor_make_key(f->tor, 10000, on_key, f);
+	}
+	run_a_while(f, 50);
+	assert_int_equal(f->key_errors, 0);
+	tor_make_key(f->tor, 10000, on_key, f);
+	RUN_UNTIL(f, f->key_errors == 1);
+	assert_non_null(strstr(f->key_error, "too many"));
+	stop(f);
+	assert_int_equal(f->key_errors, TOR_KEY_REQS_MAX + 1);
+}
+
+/* --- stopping --- */
+
+static void stopping_at_any_step_answers_everybody_once(void **state)
+{
+	struct fixture *f = *state;
+
+	for (size_t s = 0; s < ARRAY_SIZE(steps); s++) {
+		script(f, steps[s], "");
+		buf_clear(&f->fake.log);
+		f->key_errors = f->keys = f->removed = 0;
+		begin(f);
+		add(f, 0);
+		add(f, 1);
+		RUN_UNTIL(f, said(f, steps[s]));
+		tor_make_key(f->tor, 10000, on_key, f);
+		onion_remove(f->seen[0].onion, true, on_removed, f);
+		stop(f);
+		assert_int_equal(f->key_errors, 1);
+		assert_int_equal(f->removed, 1);
+		fake_hang_up_all(&f->fake);
+	}
+}
+
+static void stopping_before_the_start_is_fine(void **state)
+{
+	struct fixture *f = *state;
+	const struct tor_config config = {.mode = TOR_MODE_SYSTEM, .control = f->control};
+
+	make(f, &config);
+	add(f, 0);
+	stop(f);
+	assert_int_equal(f->fake.connects, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+		T(safecookie_lets_us_in),
+		T(the_cookie_is_read_anew_for_each_connection),
+		T(an_impostor_is_never_answered),
+		T(plain_cookie_is_not_used),
+		T(odd_cookie_files_are_refused_without_hanging),
+		T(a_password_lets_us_in),
+		T(a_missing_password_file_is_told),
+		T(a_cookie_that_cannot_be_read_leaves_the_password),
+		T(a_515_at_the_start_is_tried_again),
+		T(nonsense_at_any_step_is_overcome),
+		T(long_replies_end_at_the_limit),
+		T(a_flood_of_events_is_lived_through),
+		T(a_tor_that_does_not_answer_is_dropped_and_nothing_is_added_twice),
+		T(a_tor_that_hangs_is_noticed_without_anything_to_do),
+		T(nobody_at_the_socket_is_told_with_advice),
+		T(every_loss_brings_all_onions_back_and_leaks_nothing),
+		T(the_usual_waits_allow_two_connects_a_second),
+		T(an_onion_is_published_and_stays_so_through_later_events),
+		T(an_onion_that_is_not_uploaded_stalls_and_recovers),
+		T(an_onion_does_not_stall_before_there_is_a_network),
+		T(an_address_that_is_taken_is_tried_until_it_is_free),
+		T(a_key_of_another_address_fails_and_its_onion_is_taken_down),
+		T(refusals_are_told_apart),
+		T(what_tor_cannot_be_told_fails_without_asking),
+		T(a_tor_without_proof_of_work_publishes_without_it),
+		T(a_cut_closes_the_circuits_before_the_onion_comes_back),
+		T(a_cut_that_a_loss_interrupts_is_done_after_it),
+		T(a_removal_behind_an_addition_in_flight_comes_after_it),
+		T(keys_are_made_and_their_onions_taken_down),
+		T(a_key_is_waited_for_so_long_and_no_longer),
+		T(nonsense_for_a_key_is_tried_again),
+		T(a_refused_key_is_an_error),
+		T(a_cancelled_key_is_never_told),
+		T(so_many_keys_wait_and_no_more),
+		T(stopping_at_any_step_answers_everybody_once),
+		T(stopping_before_the_start_is_fine),
+#undef T
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
