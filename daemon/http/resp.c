@@ -123,17 +123,23 @@ static bool is_field_value(struct span s)
 	return true;
 }
 
+/* The plain "%s" of most fields needs no printf. */
+__attribute__((format(printf, 2, 0))) static struct span format_value(struct arena *arena,
+								      const char *fmt, va_list ap)
+{
+	if (strcmp(fmt, "%s") == 0) {
+		return arena_dup(arena, span_str(va_arg(ap, const char *)));
+	}
+	return arena_vprintf(arena, fmt, ap);
+}
+
 void http_resp_field(struct http_resp *resp, const char *name, const char *fmt, ...)
 {
 	struct span value;
 	va_list ap;
 
 	va_start(ap, fmt);
-	if (strcmp(fmt, "%s") == 0) {
-		value = arena_dup(resp->arena, span_str(va_arg(ap, const char *)));
-	} else {
-		value = arena_vprintf(resp->arena, fmt, ap);
-	}
+	value = format_value(resp->arena, fmt, ap);
 	va_end(ap);
 	if (!is_field_value(value)) {
 		resp->invalid = true;

@@ -650,12 +650,16 @@ static void a_late_answer_holds_back_the_next_request(void **state)
 	assert_int_equal(t->requests, before + 1);
 	assert_int_equal(http_server_busy(t->server), 1);
 	assert_int_equal(t->io.out.len, 0);
+	size_t taken = t->io.in_at;
+
+	mem_send(&t->io, &t->loop, SPAN(G H "\r\n"));
+	assert_int_equal(t->io.in_at, taken); /* it stays in the socket */
 	respond_hello(take_ptr(t->kept));
 	assert_int_equal(t->io.out.len, 0); /* never from within */
 	mem_run(&t->io, &t->loop);
-	assert_int_equal(count(&t->io.out, "HTTP/1.1 200 OK"), 2);
+	assert_int_equal(count(&t->io.out, "HTTP/1.1 200 OK"), 3);
 	assert_int_equal(http_server_busy(t->server), 0);
-	assert_int_equal(t->done, 2);
+	assert_int_equal(t->done, 3);
 }
 
 static void a_second_answer_is_dropped(void **state)

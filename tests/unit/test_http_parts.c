@@ -230,9 +230,9 @@ static struct span read_chunks(struct span coded, size_t step, char *out, bool *
 
 static void chunks_are_cut_at_any_step(void **state)
 {
-	static const struct span coded =
-		SPAN("4\r\nWiki\r\n6;a=b;c=\"d\"\r\npedia \r\nE\r\nin \r\n\r\nchunks.\r\n"
-		     "000\r\nX: y\r\nContent-Length: 5\r\n\r\nGET /");
+	static const struct span coded = SPAN("4\r\nWiki\r\n6;a=b;c=\"d\"\r\npedia \r\nE\r\n"
+					      "in \r\n\r\nchunks.\r\n"
+					      "000\r\nX: y\r\nContent-Length: 5\r\n\r\nGET /");
 	char out[128];
 	bool over;
 

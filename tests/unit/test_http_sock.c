@@ -39,6 +39,7 @@ struct site {
 	uint64_t sent, unsent;
 	char *content; /* of file */
 	void (*change)(struct site *t);
+	struct http_req *kept; /* answered later */
 };
 
 static void on_sent(void *ud, uint64_t n)
@@ -64,7 +65,10 @@ static void on_done(void *ud)
 
 static void on_abort(void *ud)
 {
-	((struct site *)ud)->aborted++;
+	struct site *t = ud;
+
+	t->aborted++;
+	t->kept = NULL;
 }
 
 static const struct http_observer observer = {on_sent, on_unsent, on_done, on_abort};
@@ -93,6 +97,8 @@ static void on_request(void *ud, struct http_req *req)
 	http_req_observe(req, &observer, t);
 	if (span_eq(req->path, SPAN("/file"))) {
 		http_respond_repr(req, &repr);
+	} else if (span_eq(req->path, SPAN("/later"))) {
+		t->kept = req;
 	} else if (span_eq(req->path, SPAN("/no"))) {
 		http_respond_error(req, 413);
 	} else {
@@ -467,6 +473,91 @@ static void above_the_limit_visitors_get_503(void **state)
 	buf_done(&b);
 }
 
+#define TOLD 256 /* so many at once are told that there is no room */
+
+static void far_above_the_limit_visitors_are_just_closed(void **state)
+{
+	struct http_limits limits = http_limits_default;
+	struct site t;
+	int fds[TOLD + 20], silent = 0;
+	char c[12];
+
+	(void)state;
+	limits.max_connections = 0;
+	open_site(&t, &limits, false);
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+		fds[i] = dial(&t);
+		uv_run(&t.loop, UV_RUN_NOWAIT);
+	}
+	for (int i = 0; i < 20; i++) {
+		uv_run(&t.loop, UV_RUN_NOWAIT);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+		ssize_t n = read(fds[i], c, sizeof(c));
+
+		assert_true(n == 0 || (n == sizeof(c) && memcmp(c, "HTTP/1.1 503", n) == 0));
+		silent += n == 0;
+	}
+	assert_int_equal(silent, ARRAY_SIZE(fds) - TOLD);
+	for (size_t i = 0; i < ARRAY_SIZE(fds); i++) {
+		close(fds[i]);
+	}
+	wait_until_alone(&t);
+	close_site(&t);
+}
+
+static void a_half_closed_visitor_is_still_answered(void **state)
+{
+	struct site t;
+
+	(void)state;
+	for (int tcp = 0; tcp <= 1; tcp++) {
+		struct buf b = BUF_INIT;
+		struct http_resp resp;
+
+		open_site(&t, &http_limits_default, tcp);
+		int fd = dial(&t);
+
+		say(fd, "GET /later HTTP/1.1\r\n" H "\r\n");
+		assert_int_equal(shutdown(fd, SHUT_WR), 0);
+		while (!t.kept) {
+			uv_run(&t.loop, UV_RUN_ONCE);
+		}
+		for (int i = 0; i < 20; i++) {
+			uv_run(&t.loop, UV_RUN_NOWAIT);
+		}
+		assert_int_equal(t.aborted, 0);
+		http_resp_init(&resp, t.kept, 200);
+		http_respond_text(t.kept, &resp, "text/plain", SPAN("late"));
+		assert_int_equal(read_all(&t, fd, &b), 0);
+		assert_true(span_eq(body_of(&b), SPAN("late")));
+		close(fd);
+		close_site(&t);
+		buf_done(&b);
+	}
+}
+
+/* On a Unix socket it is noticed while the handler still thinks. */
+static void a_visitor_who_leaves_early_aborts_his_request(void **state)
+{
+	struct site t;
+
+	(void)state;
+	open_site(&t, &http_limits_default, false);
+	int fd = dial(&t);
+
+	say(fd, "GET /later HTTP/1.1\r\n" H "\r\n");
+	while (!t.kept) {
+		uv_run(&t.loop, UV_RUN_ONCE);
+	}
+	close(fd);
+	while (!t.aborted) {
+		uv_run(&t.loop, UV_RUN_ONCE);
+	}
+	wait_until_alone(&t);
+	close_site(&t);
+}
+
 static void without_descriptors_the_server_goes_on(void **state)
 {
 	struct rlimit old, tight;
@@ -656,6 +747,9 @@ int main(void)
 		cmocka_unit_test(what_a_lost_visitor_did_not_get_is_not_counted),
 		cmocka_unit_test(an_early_answer_survives_what_is_still_coming),
 		cmocka_unit_test(above_the_limit_visitors_get_503),
+		cmocka_unit_test(far_above_the_limit_visitors_are_just_closed),
+		cmocka_unit_test(a_half_closed_visitor_is_still_answered),
+		cmocka_unit_test(a_visitor_who_leaves_early_aborts_his_request),
 		cmocka_unit_test(without_descriptors_the_server_goes_on),
 		cmocka_unit_test(no_timer_runs_while_nobody_is_there),
 		cmocka_unit_test(after_stop_listening_connections_go_on),
