@@ -49,11 +49,11 @@ struct mode_host {
 
 struct mode_spec {
 	const char *service_name;
-	const char *title;     /* NULL: none */
-	const json_t *options; /* of this mode, validated, complete with defaults; borrowed */
-	const uint8_t *secret; /* 32 bytes, the service's own, stable: keys of validators */
+	const char *title;        /* NULL: none */
+	const json_t *options;    /* of this mode, validated, complete with defaults; borrowed */
+	const uint8_t *secret;    /* 32 bytes, the service's own, stable: keys of validators */
 	const char *const *paths; /* content, absolute, NULL at the end; share and website */
-	const char *data_dir;  /* receive */
+	const char *data_dir;     /* receive */
 };
 
 struct mode_ops {
