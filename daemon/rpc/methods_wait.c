@@ -124,11 +124,11 @@ void rpc_wait(struct rpc_call *call, void *ud)
 {
 	struct rpc_env *env = ud;
 	struct service *svc = rpc_service(call, env);
-	json_int_t timeout = rpc_int(call, "timeout_ms", TIMEOUT_MAX_MS);
 
 	if (!svc) {
-		return;
+		return; /* answered, and the call is gone */
 	}
+	json_int_t timeout = rpc_int(call, "timeout_ms", TIMEOUT_MAX_MS);
 	struct waiting *w = xnew(struct waiting);
 
 	w->env = env;
