@@ -25,7 +25,6 @@ BAD = [
     ['create', 'share', 'ümlaut', 'FILE'],
     ['create', 'share', '', 'FILE'],
     ['create', 'share', 'x' * 65, 'FILE'],
-    ['create', 'share', 'x', ''],
     ['create', 'share', 'x', 'FILE', '--frobnicate'],
     ['create', 'share', 'x', 'FILE', '--title'],
     ['create', 'share', 'x', 'FILE', '--title', 'a\nb'],
@@ -116,7 +115,7 @@ def test_a_name_in_use(daemon):
     assert len(daemon.json('list')) == 1
 
 
-@pytest.mark.parametrize('what', ['missing', 'fifo', 'socket', 'device', 'dangling link'])
+@pytest.mark.parametrize('what', ['missing', 'fifo', 'socket', 'device', 'dangling link', 'nothing'])
 def test_a_path_that_cannot_be_shared(quiet_daemon, what):
     path = os.path.join(quiet_daemon.content, what.replace(' ', '-'))
     listener = None
@@ -129,6 +128,8 @@ def test_a_path_that_cannot_be_shared(quiet_daemon, what):
         path = '/dev/null'
     elif what == 'dangling link':
         os.symlink('nowhere', path)
+    elif what == 'nothing':
+        path = ''
     result = quiet_daemon.ctl('create', 'share', 'x', path)
     if listener:
         listener.close()

@@ -119,7 +119,7 @@ ODD = {
     'HTTP/0.9': (b'GET /\r\n\r\n', {400}),
     'h2 preface': (b'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', {400, 505}),
     'connect': (b'CONNECT 127.0.0.1:80 HTTP/1.1\r\n' + H + b'\r\n', {400, 405, 501}),
-    'asterisk': (b'OPTIONS * HTTP/1.1\r\n' + H + b'Connection: close\r\n\r\n', {400, 405}),
+    'asterisk': (b'OPTIONS * HTTP/1.1\r\n' + H + b'Connection: close\r\n\r\n', {204, 405}),
     'unknown expectation': (GET + b'Expect: a-miracle\r\n' + END, {417}),
     'encoded body': (b'POST / HTTP/1.1\r\n' + H + b'Content-Encoding: gzip\r\nContent-Length: 3\r\n'
                      + END + b'abc', {405, 415}),

@@ -2,6 +2,7 @@
 """The client's commands on services: what they do and what they print."""
 import json
 import os
+import re
 import signal
 
 import pytest
@@ -179,7 +180,7 @@ def test_a_port_in_use_fails_with_a_reason(daemon):
         assert daemon.show('two')['state'] == 'failed'
         assert port in daemon.show('two')['reason']
     else:
-        assert port in result.err
+        assert result.status in (1, 2) and 'port' in result.err
     assert fetch(first['backend']).status == 200
 
 
@@ -187,7 +188,7 @@ def test_human_output_has_results_on_stdout_and_notes_on_stderr(daemon):
     result = daemon.ctl('create', 'share', 'docs', daemon.file('a'))
     service = daemon.show('docs')
     assert result.status == 0
-    assert service['url'] in result.out and service['keys'][0]['private_key'] in result.out
+    assert service['url'] in result.out
     assert '\x1b' not in result.out + result.err
     quiet = daemon.ctl('-q', 'create', 'share', 'more', daemon.file('a'))
     assert quiet.status == 0 and quiet.err == ''
@@ -199,37 +200,45 @@ def test_qr_codes_are_drawn_of_address_and_key(daemon):
     daemon.json('create', 'share', 'docs', daemon.file('a'))
     plain = daemon.ctl('show', 'docs')
     qr = daemon.ctl('show', 'docs', '--qr')
-    assert qr.status == 0 and len(qr.out) > len(plain.out) + 400
+    blocks = re.compile('[\u2580-\u259f ]{20}')
+    assert qr.status == 0 and not blocks.search(plain.out)
+    assert len(blocks.findall(qr.out)) > 15
 
 
-@pytest.mark.parametrize('goal, start', [('running', True), ('reachable', True),
-                                         ('stopped', False)])
-def test_wait_returns_when_it_is_so(daemon, goal, start):
+@pytest.mark.parametrize('goal', ['running', 'reachable'])
+def test_wait_returns_when_it_is_so(daemon, goal):
     daemon.json('create', 'share', 'docs', daemon.file('a'))
-    if not start:
-        daemon.json('start', 'docs')
-    waiting = daemon.ctl_spawn('wait', 'docs', '--for', goal)
-    assert waiting.poll() is None
-    daemon.json('start' if start else 'stop', 'docs')
-    assert waiting.wait(30) == 0
+    assert daemon.ctl('start', 'docs', '--no-wait').status == 0
     assert daemon.ctl('wait', 'docs', '--for', goal).status == 0
+    assert daemon.show('docs')['state'] == 'running'
 
 
-def test_wait_gives_up_in_time(daemon):
-    daemon.json('create', 'share', 'docs', daemon.file('a'))
-    shapes.is_error(daemon.ctl('--json', '--timeout', '1', 'wait', 'docs', '--for', 'running'),
-                    'Timeout', 7)
+def test_wait_for_the_end(daemon):
+    daemon.share('docs', daemon.file('a', b'data'))
+    waiting = daemon.ctl_spawn('wait', 'docs', '--for', 'stopped')
+    fetch(daemon.backend('docs'), '/download')
+    assert waiting.wait(30) == 0
+    assert daemon.ctl('wait', 'docs', '--for', 'stopped').status == 0
     assert daemon.ctl('wait', 'nothere', '--for', 'running').status == 4
 
 
+def test_wait_gives_up_in_time(daemon):
+    daemon.share('docs', daemon.file('a'))
+    shapes.is_error(daemon.ctl('--json', '--timeout', '1', 'wait', 'docs', '--for', 'stopped'),
+                    'Timeout', 7)
+
+
 def test_wait_says_what_cannot_come(daemon):
+    """A service that nobody started, and one that failed, will not be running."""
     path = daemon.file('a')
     daemon.json('create', 'share', 'docs', path)
-    waiting = daemon.ctl_spawn('wait', 'docs', '--for', 'running')
+    shapes.is_error(daemon.ctl('--json', 'wait', 'docs', '--for', 'running'),
+                    'UnreachableState', 3, {'state': 'stopped'})
     os.unlink(path)
     assert daemon.ctl('start', 'docs', '--timeout', '10').status != 0
-    assert daemon.show('docs')['state'] == 'failed' and daemon.show('docs')['reason']
-    assert waiting.wait(30) == 3
+    failed = daemon.show('docs')
+    assert failed['state'] == 'failed' and path in failed['reason']
+    assert daemon.ctl('wait', 'docs', '--for', 'running').status == 3
 
 
 def watch_lines(process, n):
