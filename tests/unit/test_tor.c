@@ -2,9 +2,11 @@
 /* The Tor side against a control port that behaves as told, badly most of the time. */
 #include "unit.h"
 
+#include <errno.h>
 #include <signal.h>
 
 #include "fake_tor.h"
+#include "tor/auth.h"
 #include "tor/internal.h"
 
 #define MANY     20u
@@ -463,6 +465,102 @@ static void a_515_at_the_start_is_tried_again(void **state)
 	RUN_UNTIL(f, state_of(f) == TOR_READY);
 	assert_int_equal(f->fake.connects, 3);
 	assert_string_equal(problem_of(f), "");
+}
+
+/* --- a port that the admin did not name --- */
+
+struct login {
+	struct fixture *f;
+	struct ctl_conn *conn;
+	bool done, lost;
+	struct error err;
+};
+
+static void on_login(void *ud, const struct error *err)
+{
+	struct login *l = ud;
+
+	l->done = true;
+	if (err) {
+		error_copy(&l->err, err);
+	}
+}
+
+static void login_connected(void *ud)
+{
+	static const struct ctl_auth_policy policy = {.distrust = true};
+	struct login *l = ud;
+
+	ctl_auth_begin(&l->f->ev, l->conn, &policy, on_login, l);
+}
+
+static void login_event(void *ud, const struct ctl_reply *event)
+{
+	(void)ud;
+	(void)event;
+}
+
+static void login_lost(void *ud, const struct error *why)
+{
+	(void)why;
+	((struct login *)ud)->lost = true;
+}
+
+static void distrusting_login(struct fixture *f, struct login *l)
+{
+	static const struct ctl_ops conn_ops = {.connected = login_connected,
+						.event = login_event,
+						.lost = login_lost};
+	struct ctl_addr addr;
+
+	*l = (struct login){.f = f};
+	assert_int_equal(ctl_addr_parse(f->control, &addr, NULL), 0);
+	l->conn = ctl_open(&f->ev, &addr, 5000, &conn_ops, l);
+	RUN_UNTIL(f, l->done);
+	ctl_close(l->conn, NULL, NULL);
+}
+
+static void a_stranger_that_asks_for_nothing_is_not_trusted(void **state)
+{
+	struct fixture *f = *state;
+	struct login l;
+
+	distrusting_login(f, &l);
+	assert_int_equal(l.err.code, EACCES);
+	assert_false(said(f, "AUTHENTICATE"));
+	error_done(&l.err);
+}
+
+static void a_stranger_with_a_cookie_of_ours_is_trusted(void **state)
+{
+	struct fixture *f = *state;
+	struct login l;
+
+	with_cookie(f, "SAFECOOKIE");
+	write_cookie(f, 32);
+	distrusting_login(f, &l);
+	assert_int_equal(l.err.code, 0);
+	if (geteuid() == 0) { /* only root can give a file away */
+		assert_int_equal(chown(f->cookie, 12345, 12345), 0);
+		distrusting_login(f, &l);
+		assert_int_equal(l.err.code, EPERM);
+		error_done(&l.err);
+	}
+}
+
+static void auto_takes_the_tor_that_lets_us_in(void **state)
+{
+	struct fixture *f = *state;
+	const struct tor_config config = {.mode = TOR_MODE_AUTO, .control = f->control};
+
+	make(f, &config);
+	assert_int_equal(tor_status(f->tor)->mode, TOR_MODE_AUTO);
+	tor_start(f->tor);
+	RUN_UNTIL(f, state_of(f) == TOR_READY);
+	assert_int_equal(tor_status(f->tor)->mode, TOR_MODE_SYSTEM);
+	fake_hang_up_all(&f->fake);
+	RUN_UNTIL(f, state_of(f) != TOR_READY);
+	RUN_UNTIL(f, state_of(f) == TOR_READY);
 }
 
 /* --- replies that make no sense --- */
@@ -1084,6 +1182,9 @@ int main(void)
 		T(a_missing_password_file_is_told),
 		T(a_cookie_that_cannot_be_read_leaves_the_password),
 		T(a_515_at_the_start_is_tried_again),
+		T(a_stranger_that_asks_for_nothing_is_not_trusted),
+		T(a_stranger_with_a_cookie_of_ours_is_trusted),
+		T(auto_takes_the_tor_that_lets_us_in),
 		T(nonsense_at_any_step_is_overcome),
 		T(long_replies_end_at_the_limit),
 		T(a_flood_of_events_is_lived_through),

@@ -336,6 +336,46 @@ static void an_onion_outlives_a_stop_of_tor_only_as_a_wish(void **state)
 	print_message("second start: %.2f s\n", now_s() - begun);
 }
 
+static void auto_without_a_tor_of_the_system_runs_its_own(void **state)
+{
+	struct fixture *f = *state;
+	char *control = xasprintf("unix:%s/none", f->dir);
+	const struct tor_config config = {
+		.mode = TOR_MODE_AUTO,
+		.control = control,
+		.data_dir = f->data,
+		.runtime_dir = f->run,
+		.torrc = "DisableNetwork 1\n",
+	};
+
+	f->tor = tor_new(&f->ev, &config, &ops, f);
+	tor_start(f->tor);
+	make_keys(f, 1);
+	assert_int_equal(tor_status(f->tor)->mode, TOR_MODE_MANAGED);
+	free(control);
+}
+
+static void a_tor_that_was_stopped_is_replaced(void **state)
+{
+	struct fixture *f = *state;
+	pid_t pid;
+
+	start(f, NULL);
+	f->tor->times.command = 4000;
+	f->tor->times.beat = 200;
+	make_keys(f, 1);
+	add_onions(f, 1);
+	RUN_UNTIL(f, f->seen[0].state == ONION_PUBLISHING);
+	pid = tor_pid(f);
+	assert_true(pid > 0);
+	assert_int_equal(kill(pid, SIGSTOP), 0);
+	RUN_UNTIL(f, f->seen[0].state == ONION_WANTED);
+	assert_non_null(strstr(tor_status(f->tor)->problem, "did not answer"));
+	RUN_UNTIL(f, f->seen[0].state == ONION_PUBLISHING);
+	assert_false(alive(pid));
+	assert_true(tor_pid(f) != pid);
+}
+
 static void a_missing_binary_is_named(void **state)
 {
 	struct fixture *f = *state;
@@ -443,6 +483,8 @@ int main(void)
 		T(two_hundred_onions_are_added_quickly_and_a_bad_one_does_not_block),
 		T(a_removed_onion_can_be_added_again_at_once),
 		T(an_onion_outlives_a_stop_of_tor_only_as_a_wish),
+		T(auto_without_a_tor_of_the_system_runs_its_own),
+		T(a_tor_that_was_stopped_is_replaced),
 		T(a_missing_binary_is_named),
 		T(a_tor_that_refuses_its_configuration_is_explained),
 		T(a_runtime_directory_too_long_for_sockets_is_told),
