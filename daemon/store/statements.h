@@ -49,7 +49,13 @@
 	X(CACHE_GET, "SELECT value FROM cache WHERE service_id = ?1 AND key = ?2")              \
 	X(CACHE_SIZE, "SELECT count(*), coalesce(sum(length(value)), 0) FROM cache")            \
 	X(CACHE_OLDEST, "SELECT age FROM cache ORDER BY age LIMIT 1")                           \
-	X(CACHE_DROP, "DELETE FROM cache WHERE age = ?1 RETURNING length(value)")
+	X(CACHE_DROP, "DELETE FROM cache WHERE age = ?1 RETURNING length(value)")               \
+                                                                                                \
+	X(INBOX_INSERT, "INSERT INTO inbox_intents (data_dir, staging, day, stamp)"             \
+			" VALUES (?1, ?2, ?3, ?4)")                                             \
+	X(INBOX_DELETE, "DELETE FROM inbox_intents WHERE id = ?1")                              \
+	X(INBOX_LIST, "SELECT id, staging, day, stamp FROM inbox_intents WHERE data_dir = ?1"   \
+		      " ORDER BY id")
 
 enum statement {
 #define X(name, sql) STATEMENT_##name,

@@ -14,6 +14,7 @@
 #include "proto/base/alloc.h"
 #include "store/cache.h"
 #include "store/history.h"
+#include "store/inbox.h"
 #include "store/open.h"
 #include "store/services.h"
 #include "store/thread.h"
@@ -443,4 +444,129 @@ void store_cache_get(struct store *s, int64_t service_id, const char *key, store
 	get->cb = cb;
 	get->ud = ud;
 	store_thread_submit(s->thread, &get->base);
+}
+
+/* --- submissions --- */
+
+struct intend_request {
+	struct store_request base;
+	char *data_dir;
+	struct inbox_intent intent;
+	int64_t id;
+	store_put_fn *cb;
+	void *ud;
+};
+
+static int intend_run(struct store_request *req, struct db *db, struct error *err)
+{
+	struct intend_request *intend = REQUEST(intend_request, req);
+
+	return inbox_intent_insert(db, intend->data_dir, &intend->intent, &intend->id, err);
+}
+
+static void intend_deliver(struct store_request *req, const struct error *failed)
+{
+	struct intend_request *intend = REQUEST(intend_request, req);
+
+	intend->cb(intend->ud, failed, intend->id);
+}
+
+static void intend_free(struct store_request *req)
+{
+	struct intend_request *intend = REQUEST(intend_request, req);
+
+	free(intend->data_dir);
+	free(intend);
+}
+
+void store_inbox_intend(struct store *s, const char *data_dir, const struct inbox_intent *intent,
+			store_put_fn *cb, void *ud)
+{
+	struct intend_request *intend = xnew(struct intend_request);
+
+	intend->base = (struct store_request){.run = intend_run,
+					      .deliver = intend_deliver,
+					      .free = intend_free};
+	intend->data_dir = xstrdup(data_dir);
+	intend->intent = *intent;
+	intend->cb = cb;
+	intend->ud = ud;
+	store_thread_submit(s->thread, &intend->base);
+}
+
+struct finish_request {
+	struct store_request base;
+	int64_t id;
+	store_done_fn *cb;
+	void *ud;
+};
+
+static int finish_run(struct store_request *req, struct db *db, struct error *err)
+{
+	return inbox_intent_delete(db, REQUEST(finish_request, req)->id, err);
+}
+
+static void finish_deliver(struct store_request *req, const struct error *failed)
+{
+	struct finish_request *finish = REQUEST(finish_request, req);
+
+	finish->cb(finish->ud, failed);
+}
+
+void store_inbox_finish(struct store *s, int64_t id, store_done_fn *cb, void *ud)
+{
+	struct finish_request *finish = xnew(struct finish_request);
+
+	finish->base = (struct store_request){.run = finish_run,
+					      .deliver = finish_deliver,
+					      .free = plain_free};
+	finish->id = id;
+	finish->cb = cb;
+	finish->ud = ud;
+	store_thread_submit(s->thread, &finish->base);
+}
+
+struct pending_request {
+	struct store_request base;
+	char *data_dir;
+	struct inbox_intent *intents;
+	size_t n;
+	store_inbox_fn *cb;
+	void *ud;
+};
+
+static int pending_run(struct store_request *req, struct db *db, struct error *err)
+{
+	struct pending_request *pending = REQUEST(pending_request, req);
+
+	return inbox_intents_load(db, pending->data_dir, &pending->intents, &pending->n, err);
+}
+
+static void pending_deliver(struct store_request *req, const struct error *failed)
+{
+	struct pending_request *pending = REQUEST(pending_request, req);
+
+	pending->cb(pending->ud, failed, pending->intents, pending->n);
+}
+
+static void pending_free(struct store_request *req)
+{
+	struct pending_request *pending = REQUEST(pending_request, req);
+
+	free(pending->data_dir);
+	free(pending->intents);
+	free(pending);
+}
+
+void store_inbox_pending(struct store *s, const char *data_dir, store_inbox_fn *cb, void *ud)
+{
+	struct pending_request *pending = xnew(struct pending_request);
+
+	pending->base = (struct store_request){.run = pending_run,
+					       .deliver = pending_deliver,
+					       .free = pending_free};
+	pending->data_dir = xstrdup(data_dir);
+	pending->cb = cb;
+	pending->ud = ud;
+	store_thread_submit(s->thread, &pending->base);
 }

@@ -132,3 +132,22 @@ void store_cache_put(struct store *s, int64_t service_id, const char *key, const
 typedef void store_cache_fn(void *ud, const void *value, size_t n);
 void store_cache_get(struct store *s, int64_t service_id, const char *key, store_cache_fn *cb,
 		     void *ud);
+
+/*
+ * --- submissions that are about to be moved to where they belong; whatever ends
+ * the daemon meanwhile, they are moved when it is there again ---
+ */
+struct inbox_intent { /* mode/inbox.h says what the texts are */
+	int64_t id;
+	char staging[24], day[12], stamp[16];
+};
+
+/* Durable (synchronous=FULL) before cb, which gets the intent's id; intent is copied. */
+void store_inbox_intend(struct store *s, const char *data_dir, const struct inbox_intent *intent,
+			store_put_fn *cb, void *ud);
+/* It has been moved, or will never be. */
+void store_inbox_finish(struct store *s, int64_t id, store_done_fn *cb, void *ud);
+/* Those of a data directory, oldest first; borrowed. */
+typedef void store_inbox_fn(void *ud, const struct error *err, const struct inbox_intent *intents,
+			    size_t n);
+void store_inbox_pending(struct store *s, const char *data_dir, store_inbox_fn *cb, void *ud);
