@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "http/zipsource.h"
 
-#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 #include <zlib.h>
 
+#include "base/fsutil.h"
 #include "ev/bufpool.h"
 #include "ev/work.h"
 #include "proto/base/alloc.h"
@@ -99,25 +99,6 @@ static int open_file(struct zip_source *z, size_t i)
 	return 0;
 }
 
-/* A premature end is a file that shrank. */
-static int read_exactly(int fd, char *p, size_t n, uint64_t offset)
-{
-	while (n) {
-		ssize_t got = pread(fd, p, n, (off_t)offset);
-
-		if (got < 0 && errno == EINTR) {
-			continue;
-		}
-		if (got <= 0) {
-			return got < 0 ? -errno : -ESTALE;
-		}
-		p += got;
-		n -= (size_t)got;
-		offset += (uint64_t)got;
-	}
-	return 0;
-}
-
 static void run_begin(struct zip_source *z, size_t i, uint64_t pos)
 {
 	uint32_t known;
@@ -176,7 +157,7 @@ static int fill_data(struct zip_source *z, struct chunk *c)
 	int r = open_file(z, cur->i);
 
 	if (r == 0) {
-		r = read_exactly(z->fd, c->p + c->n, n, pos);
+		r = fs_pread_all(z->fd, c->p + c->n, n, pos); /* -ENODATA: it shrank */
 	}
 	if (r == 0) {
 		r = z->ops->check(z->ud, cur->i, z->fd);
@@ -251,7 +232,7 @@ static void sum(struct job *job)
 	while (z->error == 0 && s->pos < stop) {
 		size_t n = min_size(BUFPOOL_BUFFER_SIZE, stop - s->pos);
 
-		z->error = read_exactly(z->fd, buffer, n, s->pos);
+		z->error = fs_pread_all(z->fd, buffer, n, s->pos);
 		if (z->error == 0) {
 			s->crc = (uint32_t)crc32_z(s->crc, (const Bytef *)buffer, n);
 			s->pos += n;

@@ -241,6 +241,24 @@ static void complete(struct downloads *d, struct transfer *t)
 	}
 }
 
+/* What a response has delivered. */
+static void count(struct downloads *d, const struct download *dl, struct transfer *t, bool whole)
+{
+	struct coverage *c = d->autostop ? &d->coverage : &t->coverage;
+	bool all = dl->from == 0 && dl->sent == t->total;
+
+	/* If the files have changed since, only one that has it all counts. */
+	if (!d->autostop || strcmp(t->etag, d->etag) == 0) {
+		coverage_add(c, dl->from, dl->from + dl->sent);
+		d->dirty = d->autostop;
+		all = coverage_is_whole(c, t->total);
+	}
+	/* Of no bytes nothing can be handed over: the response must have gone out. */
+	if (all && (t->total || whole)) {
+		complete(d, t);
+	}
+}
+
 void download_end(struct downloads *d, struct download *dl, bool whole)
 {
 	struct transfer *t = take_ptr(dl->transfer);
@@ -251,17 +269,7 @@ void download_end(struct downloads *d, struct download *dl, bool whole)
 	t->active--;
 	d->active--;
 	if (!t->over) {
-		bool current = !d->autostop || strcmp(t->etag, d->etag) == 0;
-		struct coverage *c = d->autostop ? &d->coverage : &t->coverage;
-
-		if (current) {
-			coverage_add(c, dl->from, dl->from + dl->sent);
-			d->dirty = d->autostop;
-		}
-		/* Of no bytes nothing can be handed over: the response must have gone out. */
-		if (current && coverage_is_whole(c, t->total) && (t->total || whole)) {
-			complete(d, t);
-		}
+		count(d, dl, t, whole);
 	}
 	t->idle_since = ev_now_ms(d->ev);
 	if (t->active == 0 && (t->over || !whole)) {

@@ -86,7 +86,7 @@ static int plan_zip(struct plan *p, struct error *err)
 }
 
 int plan_make(const char *const *paths, const uint8_t key[32], const struct mode_host *host,
-	      bool strict, const atomic_bool *cancel, struct plan **ret, struct error *err)
+	      const struct tree_options *options, struct plan **ret, struct error *err)
 {
 	struct plan *p = xnew(struct plan);
 	int r;
@@ -94,7 +94,7 @@ int plan_make(const char *const *paths, const uint8_t key[32], const struct mode
 	p->refs = 1;
 	p->host = *host;
 	memcpy(p->key, key, sizeof(p->key));
-	r = tree_walk(paths, key, strict, cancel, &p->tree, err);
+	r = tree_walk(paths, key, options, &p->tree, err);
 	if (r == 0 && !p->tree->single) {
 		r = plan_zip(p, err);
 	}

@@ -6,7 +6,6 @@
  */
 #pragma once
 
-#include <stdatomic.h>
 #include <stdint.h>
 
 #include "ev/ev.h"
@@ -31,7 +30,7 @@ struct plan {
 
 /* As tree_walk, and like it for the pool. One reference, the caller's. */
 int plan_make(const char *const *paths, const uint8_t key[32], const struct mode_host *host,
-	      bool strict, const atomic_bool *cancel, struct plan **ret, struct error *err);
+	      const struct tree_options *options, struct plan **ret, struct error *err);
 struct plan *plan_ref(struct plan *p);
 void plan_unref(struct plan *p);
 

@@ -68,11 +68,12 @@ static void walk_run(struct job *job)
 {
 	struct walk_job *w = container_of(job, struct walk_job, job);
 	struct share *s = w->share;
+	const struct tree_options options = {.strict = w->first, .cancel = &s->cancel};
 	uint64_t start = uv_hrtime();
 
 	/* Of the share it reads only what never changes. */
-	w->result = plan_make((const char *const *)s->paths, s->key, &s->host, w->first, &s->cancel,
-			      &w->plan, &w->err);
+	w->result = plan_make((const char *const *)s->paths, s->key, &s->host, &options, &w->plan,
+			      &w->err);
 	w->took_ms = (uv_hrtime() - start) / 1000000;
 }
 

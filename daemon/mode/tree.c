@@ -151,11 +151,6 @@ static const char *locate(const struct tree *t, uint32_t i, char ret_rel[TREE_PA
 
 /* --- opening --- */
 
-static int64_t to_ns(struct timespec ts)
-{
-	return (int64_t)((uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec);
-}
-
 int tree_check(const struct tree *t, uint32_t i, int fd)
 {
 	const struct tree_entry *e = &t->entries[i];
@@ -165,7 +160,7 @@ int tree_check(const struct tree *t, uint32_t i, int fd)
 		return -errno;
 	}
 	if (!S_ISREG(st.st_mode) || (uint64_t)st.st_size != e->file.size ||
-	    to_ns(st.st_mtim) != e->file.mtime_ns || to_ns(st.st_ctim) != e->file.ctime_ns) {
+	    tree_ns(st.st_mtim) != e->file.mtime_ns || tree_ns(st.st_ctim) != e->file.ctime_ns) {
 		return -ESTALE;
 	}
 	return 0;

@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "proto/base/crypto.h"
 #include "proto/base/error.h"
@@ -66,13 +67,22 @@ struct tree {
 	uint8_t digest[SHA256_SIZE];
 };
 
-/*
- * Blocks: for the pool. strict: every path must be there and readable; else
- * only some must. cancel (may be NULL): once true, -ECANCELED.
- */
-int tree_walk(const char *const *paths, const uint8_t key[32], bool strict,
-	      const atomic_bool *cancel, struct tree **ret, struct error *err);
+struct tree_options {
+	bool strict;               /* every path must be there and readable; else only some must */
+	const atomic_bool *cancel; /* once true: -ECANCELED; may be NULL */
+	uint32_t max_entries;      /* 0: TREE_MAX_ENTRIES */
+};
+
+/* Blocks: for the pool. key: of the digest. */
+int tree_walk(const char *const *paths, const uint8_t key[32], const struct tree_options *options,
+	      struct tree **ret, struct error *err);
 void tree_free(struct tree *t);
+
+/* Of a file's times, as entries have them. */
+static inline int64_t tree_ns(struct timespec ts)
+{
+	return (int64_t)((uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec);
+}
 
 static inline struct span tree_name(const struct tree *t, uint32_t i)
 {

@@ -21,7 +21,8 @@ struct walk {
 	struct tree *t;
 	uint32_t cap;
 	struct buf names;
-	const atomic_bool *cancel;
+	const struct tree_options *options;
+	uint32_t max_entries;
 	struct error *err;
 };
 
@@ -103,8 +104,8 @@ static int add_entry(struct walk *w, struct tree_entry e)
 {
 	struct tree *t = w->t;
 
-	if (t->n > TREE_MAX_ENTRIES) { /* the root is not one */
-		return limit_error(w, "files and directories", TREE_MAX_ENTRIES);
+	if (t->n > w->max_entries) { /* the root is not one */
+		return limit_error(w, "files and directories", w->max_entries);
 	}
 	if (t->n == w->cap) {
 		w->cap = w->cap ? 2 * w->cap : 16;
@@ -123,19 +124,14 @@ static uint32_t add_name(struct walk *w, struct span name)
 	return (uint32_t)at;
 }
 
-static int64_t to_ns(struct timespec ts)
-{
-	return (int64_t)((uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec);
-}
-
 static struct tree_entry entry_of(const struct stat *st, uint32_t parent)
 {
 	struct tree_entry e = {.parent = parent, .is_dir = S_ISDIR(st->st_mode)};
 
 	if (!e.is_dir) {
 		e.file.size = (uint64_t)st->st_size;
-		e.file.mtime_ns = to_ns(st->st_mtim);
-		e.file.ctime_ns = to_ns(st->st_ctim);
+		e.file.mtime_ns = tree_ns(st->st_mtim);
+		e.file.ctime_ns = tree_ns(st->st_ctim);
 	}
 	return e;
 }
@@ -317,14 +313,22 @@ static int walk_dir(struct walk *w, struct open_root *root, uint32_t dir)
 	int fd = root->fd < 0 ? root->fd
 			      : fs_open_beneath(root->fd, path + skip, O_RDONLY | O_DIRECTORY);
 
+	if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM) {
+		return error_set(w->err, -fd, "cannot look into a directory: %s", strerror(-fd));
+	}
 	if (fd < 0) {
-		if (fd == -EACCES || fd == -EPERM) {
+		if (fd != -ENOENT && fd != -ENOTDIR && fd != -ELOOP) { /* else it vanished */
 			note_unreadable(w, SPAN(""), span_of(path, len));
 		}
-		t->entries[dir].dir.first = t->n; /* vanished: as if empty */
+		t->entries[dir].dir.first = t->n;
 		return 0;
 	}
 	return read_dir(w, fd, dir, span_of(path, len));
+}
+
+static bool is_cancelled(const struct walk *w)
+{
+	return w->options->cancel && atomic_load_explicit(w->options->cancel, memory_order_relaxed);
 }
 
 static int walk_below(struct walk *w)
@@ -333,7 +337,7 @@ static int walk_below(struct walk *w)
 	int r = 0;
 
 	for (uint32_t i = w->t->path_of ? 1 : TREE_ROOT; r == 0 && i < w->t->n; i++) {
-		if (w->cancel && atomic_load_explicit(w->cancel, memory_order_relaxed)) {
+		if (is_cancelled(w)) {
 			r = -ECANCELED;
 		} else if (w->t->entries[i].is_dir) {
 			r = walk_dir(w, &root, i);
@@ -388,8 +392,9 @@ static int compare_tops(const void *a, const void *b, void *names)
 	return compare_entries(&((const struct top *)a)->e, &((const struct top *)b)->e, names);
 }
 
-static int add_tops(struct walk *w, size_t n_paths, bool strict)
+static int add_tops(struct walk *w, size_t n_paths)
 {
+	bool strict = w->options->strict;
 	struct tree *t = w->t;
 	struct top *tops = xcalloc(n_paths, sizeof(*tops));
 	struct names *set = names_new(n_paths);
@@ -437,7 +442,7 @@ static int add_tops(struct walk *w, size_t n_paths, bool strict)
 	return 0;
 }
 
-static int walk_paths(struct walk *w, size_t n_paths, bool strict)
+static int walk_paths(struct walk *w, size_t n_paths)
 {
 	struct stat st;
 	int r;
@@ -452,7 +457,7 @@ static int walk_paths(struct walk *w, size_t n_paths, bool strict)
 			return walk_below(w);
 		}
 	}
-	r = add_tops(w, n_paths, strict);
+	r = add_tops(w, n_paths);
 	return r < 0 ? r : walk_below(w);
 }
 
@@ -512,11 +517,16 @@ static void finish(struct tree *t, const uint8_t *key)
 	buf_done(&d.b);
 }
 
-int tree_walk(const char *const *paths, const uint8_t key[32], bool strict,
-	      const atomic_bool *cancel, struct tree **ret, struct error *err)
+int tree_walk(const char *const *paths, const uint8_t key[32], const struct tree_options *options,
+	      struct tree **ret, struct error *err)
 {
 	struct tree *t = xnew(struct tree);
-	struct walk w = {.t = t, .cancel = cancel, .err = err};
+	struct walk w = {
+		.t = t,
+		.options = options,
+		.max_entries = options->max_entries ? options->max_entries : TREE_MAX_ENTRIES,
+		.err = err,
+	};
 	size_t n = 0;
 
 	while (paths[n]) {
@@ -526,7 +536,7 @@ int tree_walk(const char *const *paths, const uint8_t key[32], bool strict,
 	for (size_t i = 0; i < n; i++) {
 		t->paths[i] = xstrdup(paths[i]);
 	}
-	int r = n ? walk_paths(&w, n, strict) : error_set(err, EINVAL, "nothing is shared");
+	int r = n ? walk_paths(&w, n) : error_set(err, EINVAL, "nothing is shared");
 
 	t->names = w.names.p;
 	if (r < 0) {

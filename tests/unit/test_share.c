@@ -10,7 +10,9 @@
 #include "ev/ev.h"
 #include "http/server.h"
 #include "mode/assets.h"
+#include "mode/downloads.h"
 #include "mode/mode.h"
+#include "mode/openfiles.h"
 #include "proto/base/buf.h"
 #include "unit.h"
 
@@ -922,6 +924,63 @@ static void several_downloads_can_be_wished_for(void **state)
 	assert_int_equal(f->completed, 1);
 }
 
+static void beginnings_of_many_files_stay_bounded(void **state)
+{
+	struct fixture *f = *state;
+	const int n = DOWNLOADS_MAX_LINGERING + 6;
+	char name[32];
+	unsigned cancelled = 0;
+
+	for (int i = 0; i < n; i++) {
+		snprintf(name, sizeof(name), "f%d", i);
+		make_file(f, name, name);
+	}
+	start(f, "{\"no_autostop_sharing\": true}", "");
+	for (int i = 0; i < n; i++) {
+		snprintf(name, sizeof(name), "/f%d", i);
+		struct reply r = ask(f, "GET", name, "Range: bytes=0-0\r\n");
+
+		assert_int_equal(r.status, 206);
+		assert_string_equal(r.body.p, "f");
+		done(&r);
+	}
+	for (size_t i = 0; i < f->n_events; i++) {
+		cancelled += f->events[i].phase == MODE_TRANSFER_CANCELLED;
+	}
+	assert_int_equal(cancelled, n - DOWNLOADS_MAX_LINGERING);
+	/* Whose place was taken by others is opened anew. */
+	assert_true(n > OPENFILES_MAX);
+	struct reply r = get(f, "/f0");
+
+	assert_string_equal(r.body.p, "f0");
+	done(&r);
+}
+
+static void a_whole_download_counts_though_the_files_changed_meanwhile(void **state)
+{
+	struct fixture *f = *state;
+	struct client c;
+
+	make_dir(f, "d");
+	make_large(f, "d/big", 4000000, 1);
+	start(f, "{}", "d");
+	client_open(f, &c, "GET", "/download", "");
+	client_read_until(f, &c, 100000);
+	make_file(f, "d/more", "text");
+	let_look_grow_old(f);
+	/* Of the new content; it does not take the old one's place. */
+	struct reply r = ask(f, "GET", "/download", "Range: bytes=0-0\r\n");
+
+	assert_int_equal(r.status, 206);
+	done(&r);
+	assert_int_equal(f->completed, 0);
+	r = finish(f, &c, false);
+	assert_true(r.whole);
+	assert_is_zip(f, &r, "big");
+	done(&r);
+	assert_int_equal(f->completed, 1);
+}
+
 static void a_share_of_no_bytes_ends_when_they_have_been_sent(void **state)
 {
 	struct fixture *f = *state;
@@ -1174,6 +1233,8 @@ int main(void)
 		TEST(ranges_in_any_order_add_up_to_a_download),
 		TEST(while_one_downloads_others_are_asked_to_wait),
 		TEST(several_downloads_can_be_wished_for),
+		TEST(beginnings_of_many_files_stay_bounded),
+		TEST(a_whole_download_counts_though_the_files_changed_meanwhile),
 		TEST(a_share_of_no_bytes_ends_when_they_have_been_sent),
 		TEST(what_was_delivered_counts_after_a_restart),
 		TEST(a_file_beyond_four_gigabytes_is_served_at_once),

@@ -12,6 +12,7 @@
 #include "unit.h"
 
 static const uint8_t key[32] = {1, 2, 3};
+static const struct tree_options strictly = {.strict = true}, leniently = {0};
 
 struct place {
 	char *dir;
@@ -61,7 +62,7 @@ static struct tree *walk(const struct place *p, const char *name)
 	struct tree *t = NULL;
 	struct error err = ERROR_INIT;
 
-	if (tree_walk(paths, key, true, NULL, &t, &err) < 0) {
+	if (tree_walk(paths, key, &strictly, &t, &err) < 0) {
 		fail_msg("%s", error_text(&err));
 	}
 	free(path);
@@ -107,7 +108,7 @@ static void assert_refused(const struct place *p, const char *name, enum error_k
 	struct tree *t = NULL;
 	struct error err = ERROR_INIT;
 
-	assert_true(tree_walk(paths, key, true, NULL, &t, &err) < 0);
+	assert_true(tree_walk(paths, key, &strictly, &t, &err) < 0);
 	assert_null(t);
 	assert_int_equal(err.kind, kind);
 	if (!strstr(error_text(&err), says)) {
@@ -190,7 +191,7 @@ static void several_paths_keep_their_names_and_equal_ones_are_told_apart(void **
 			 in(p, "y/.rc"),        in(p, "x/same/"),
 			 in(p, "y/same"),       NULL};
 
-	assert_int_equal(tree_walk((const char *const *)paths, key, true, NULL, &t, &err), 0);
+	assert_int_equal(tree_walk((const char *const *)paths, key, &strictly, &t, &err), 0);
 	assert_tree(t, "same/ same-1/ .rc .rc-1 s-1-1.tar.gz s-1.tar.gz s.tar.gz same-1/in");
 	uint32_t i = tree_find(t, SPAN("/s-1.tar.gz"));
 
@@ -336,7 +337,7 @@ static void equal_content_has_an_equal_digest_and_no_other(void **state)
 	b = walk(p, "");
 	assert_memory_equal(a->digest, b->digest, sizeof(a->digest));
 	tree_free(b);
-	assert_int_equal(tree_walk(paths, other_key, true, NULL, &b, NULL), 0);
+	assert_int_equal(tree_walk(paths, other_key, &strictly, &b, NULL), 0);
 	assert_memory_not_equal(a->digest, b->digest, sizeof(a->digest));
 	tree_free(b);
 	const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = 157766400}};
@@ -476,14 +477,37 @@ static void twenty_thousand_files_are_listed_at_once(void **state)
 	tree_free(t);
 }
 
+static void more_entries_than_the_limit_are_refused(void **state)
+{
+	struct place *p = *state;
+	const char *paths[] = {p->dir, NULL};
+	struct tree_options options = {.strict = true, .max_entries = 3};
+	struct error err = ERROR_INIT;
+	struct tree *t = NULL;
+
+	make_dir(p, "d");
+	make_file(p, "d/a", "");
+	make_file(p, "b", "");
+	assert_int_equal(tree_walk(paths, key, &options, &t, &err), 0);
+	tree_free(t);
+	t = NULL;
+	make_file(p, "d/c", "");
+	assert_int_equal(tree_walk(paths, key, &options, &t, &err), -E2BIG);
+	assert_null(t);
+	assert_int_equal(err.kind, ERROR_LIMIT_EXCEEDED);
+	assert_string_equal(err.param[1], "3");
+	error_done(&err);
+}
+
 static void a_walk_can_be_called_off(void **state)
 {
 	struct place *p = *state;
 	const char *paths[] = {p->dir, NULL};
 	atomic_bool cancel = true;
+	const struct tree_options options = {.cancel = &cancel};
 	struct tree *t = NULL;
 
-	assert_int_equal(tree_walk(paths, key, true, &cancel, &t, NULL), -ECANCELED);
+	assert_int_equal(tree_walk(paths, key, &options, &t, NULL), -ECANCELED);
 	assert_null(t);
 }
 
@@ -499,13 +523,13 @@ static void what_is_missing_later_is_left_out_until_nothing_is_left(void **state
 	const char *paths[] = {a, b, NULL};
 
 	unlink(a);
-	assert_int_equal(tree_walk(paths, key, true, NULL, &t, &err), -ENOENT);
-	assert_int_equal(tree_walk(paths, key, false, NULL, &t, &err), 0);
+	assert_int_equal(tree_walk(paths, key, &strictly, &t, &err), -ENOENT);
+	assert_int_equal(tree_walk(paths, key, &leniently, &t, &err), 0);
 	assert_tree(t, "b");
 	assert_false(t->single);
 	tree_free(t);
 	unlink(b);
-	assert_int_equal(tree_walk(paths, key, false, NULL, &t, &err), -ENOENT);
+	assert_int_equal(tree_walk(paths, key, &leniently, &t, &err), -ENOENT);
 	error_done(&err);
 	free(a);
 	free(b);
@@ -577,6 +601,7 @@ int main(void)
 		TEST(a_deep_tree_is_walked_and_a_deeper_one_refused),
 		TEST(a_path_longer_than_the_limit_is_refused),
 		TEST(twenty_thousand_files_are_listed_at_once),
+		TEST(more_entries_than_the_limit_are_refused),
 		TEST(a_walk_can_be_called_off),
 		TEST(what_is_missing_later_is_left_out_until_nothing_is_left),
 		TEST(no_race_leads_out_of_the_tree),
