@@ -11,7 +11,7 @@
 #include "proto/base/buf.h"
 #include "proto/units.h"
 
-#define BAR_COLUMNS   24
+#define BAR_COLUMNS   12
 #define RATE_AFTER_MS 500
 
 /* --- lines --- */
@@ -191,6 +191,9 @@ static void fill(struct view_transfer *t, const json_t *event)
 	t->out = strcmp(service_text(event, "direction"), "in") != 0;
 	t->bytes = amount(event, "bytes");
 	t->total = amount(event, "total");
+	if (t->total > 0 && t->bytes > t->total) {
+		t->bytes = t->total; /* pieces were fetched twice */
+	}
 	snprintf(t->name, sizeof(t->name), "%s", service_text(event, "name"));
 }
 

@@ -58,7 +58,7 @@ void wait_show(const json_t *service, const json_t *tor)
 		show(MILESTONE_PUBLISHING, &text);
 	} else {
 		buf_printf(&text, "%s is %s", service_text(service, "name"), state);
-		show(MILESTONE_PREPARING, &text);
+		show(strcmp(state, "draining") == 0 ? 0 : MILESTONE_PREPARING, &text);
 	}
 	buf_done(&text);
 }
