@@ -500,7 +500,7 @@ static void advance(struct zip_source *z)
 		z->busy = take_ptr(z->ready);
 		z->wanted = false;
 		http_source_chunk(&z->src, span_of(z->busy->p, z->busy->n), z->busy->last);
-	} else if (z->error < 0 && is_idle(z)) {
+	} else if (is_idle(z) && z->error < 0) { /* in this order: it is the job's while one runs */
 		z->wanted = false;
 		http_source_fail(&z->src, z->error);
 	}
