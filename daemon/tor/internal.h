@@ -78,6 +78,21 @@ bool tor_can_send(const struct tor *t);
 /* The answer is there: what is next? */
 void tor_pump(struct tor *t);
 
+/* Once, after ms. */
+void tor_start_timer(uv_timer_t *timer, uv_timer_cb cb, uint64_t ms);
+/* Brings the status up to date with what is known, and has it told. */
+void tor_sync_status(struct tor *t);
+/* A status event or bootstrap phase (health.h). */
+void tor_take_health(struct tor *t, struct span text);
+/* One of t->parts is closed. ud is the tor. */
+void tor_part_closed(void *ud);
+
+/* --- link.c --- */
+
+void link_start(struct tor *t);
+/* The connection and its login, at once; t->parts counts what remains of it. */
+void link_close(struct tor *t);
+
 /* --- onion.c --- */
 
 /* Sends the next command that an onion needs: true if it did. Called when tor_can_send. */
