@@ -59,7 +59,7 @@ static bool port_taken(struct manager *m, const struct service *self, uint16_t p
 	list_for_each (it, &m->services) {
 		const struct service *svc = list_entry(it, const struct service, link);
 
-		if (svc != self && svc->row->port == port) {
+		if (svc->row->port == port && svc != self) {
 			return true;
 		}
 	}

@@ -137,6 +137,7 @@ static int by_name(const void *a, const void *b)
 
 json_t *manager_list_json(struct manager *m)
 {
+	/* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers is meant */
 	struct service **all = xcalloc(m->n_services, sizeof(*all));
 	json_t *list = json_array();
 	size_t n = 0;
@@ -144,6 +145,7 @@ json_t *manager_list_json(struct manager *m)
 	list_for_each (it, &m->services) {
 		all[n++] = list_entry(it, struct service, link);
 	}
+	/* NOLINTNEXTLINE(bugprone-sizeof-expression) */
 	qsort(all, n, sizeof(*all), by_name);
 	for (size_t i = 0; i < n; i++) {
 		json_array_append_new(list, manager_service_json(all[i]));
