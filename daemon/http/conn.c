@@ -212,6 +212,14 @@ static bool move(struct http_conn *c)
 
 /* --- resting --- */
 
+/* The peer is to take something before more can be written, or it had its burst for this turn. */
+static bool waits_for_peer(const struct http_conn *c)
+{
+	const struct http_exchange *x = c->x;
+
+	return (x->out == HTTP_OUT_SEND || x->pre.n) && (!c->can_write || c->burst == 0);
+}
+
 static unsigned wanted_events(const struct http_conn *c)
 {
 	const struct http_exchange *x = c->x;
@@ -223,7 +231,7 @@ static unsigned wanted_events(const struct http_conn *c)
 	if (!c->eof && (x->in == HTTP_IN_FLOW || x->in == HTTP_IN_DISCARD)) {
 		want |= HTTP_IO_READ;
 	}
-	if ((x->out == HTTP_OUT_SEND || x->pre.n) && (!c->can_write || c->burst == 0)) {
+	if (waits_for_peer(c)) {
 		want |= HTTP_IO_WRITE;
 	}
 	return want;
@@ -240,7 +248,7 @@ static uint64_t exchange_deadline(const struct http_conn *c)
 		t = x->rate_since + l->min_rate_ms;
 		at = t < at ? t : at;
 	}
-	if ((x->out == HTTP_OUT_SEND || x->pre.n) && !c->can_write) {
+	if (waits_for_peer(c)) {
 		t = x->write_since + l->write_ms;
 		at = t < at ? t : at;
 	}
@@ -331,8 +339,7 @@ static void exchange_timeout(struct http_conn *c)
 	uint64_t now = now_ms(c);
 	bool flows = x->in == HTTP_IN_FLOW || x->in == HTTP_IN_DISCARD;
 
-	if ((x->out == HTTP_OUT_SEND || x->pre.n) && !c->can_write &&
-	    now - x->write_since >= c->server->limits.write_ms) {
+	if (waits_for_peer(c) && now - x->write_since >= c->server->limits.write_ms) {
 		http_conn_close(c, true);
 		return;
 	}
