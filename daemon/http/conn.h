@@ -116,6 +116,7 @@ struct http_server {
 	void *ud;
 	char *host;
 	uid_t peer_uid;
+	char *assets;       /* NULL: error pages stand alone */
 	struct span fields; /* of every response: security, Server; preformatted */
 	struct listener *listener;
 	uint16_t port;

@@ -319,19 +319,61 @@ void http_respond_text(struct http_req *req, struct http_resp *resp, const char 
 	http_respond(req, resp, http_body_copy(req, text));
 }
 
+/* What a visitor may make of it; never why it came to that. */
+static const char *advice(int status)
+{
+	switch (status) {
+	case 400:
+		return "The request could not be understood.";
+	case 403:
+		return "You are not allowed to perform that action at this time.";
+	case 404:
+		return "There is nothing at this address, or not any more.";
+	case 405:
+	case 501:
+		return "That cannot be done here.";
+	case 408:
+		return "The request took too long to arrive. Please try again.";
+	case 413:
+		return "That is more than can be taken here.";
+	case 414:
+	case 431:
+		return "The request is too long.";
+	case 416:
+		return "There is no such part of the file.";
+	case 421:
+		return "That address is not served here.";
+	case 503:
+		return "The service is busy or about to stop. Please try again in a while.";
+	case 507:
+		return "There is no room left for it here. Please try again later.";
+	default:
+		return "Sorry, that did not work.";
+	}
+}
+
 /* The same bytes for a status, whatever its cause. */
 static struct span error_page(struct http_req *req, int status)
 {
-	struct span title = reason(status);
+	const char *assets = req->conn->server->assets;
+	struct span title = reason(status), style = SPAN(""), icon = SPAN("");
 
+	if (assets) {
+		style = arena_printf(req->arena, "<link rel=\"stylesheet\" href=\"%sstyle.css\">\n",
+				     assets);
+		icon = arena_printf(req->arena,
+				    "<img src=\"%sicon.svg\" alt=\"\" width=\"36\" height=\"36\">",
+				    assets);
+	}
 	return arena_printf(
 		req->arena,
 		"<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-		"<meta name=\"viewport\" content=\"width=device-width\">\n"
+		"<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
 		"<meta name=\"color-scheme\" content=\"light dark\">\n"
-		"<title>OnionShare: " SPAN_FMT "</title>\n</head>\n"
-		"<body>\n<h1>" SPAN_FMT "</h1>\n</body>\n</html>\n",
-		SPAN_ARG(title), SPAN_ARG(title));
+		"<title>OnionShare: " SPAN_FMT "</title>\n" SPAN_FMT "</head>\n"
+		"<body>\n<header>" SPAN_FMT "<h1>" SPAN_FMT "</h1></header>\n"
+		"<main><div class=\"note\"><p>%s</p></div></main>\n</body>\n</html>\n",
+		SPAN_ARG(title), SPAN_ARG(style), SPAN_ARG(icon), SPAN_ARG(title), advice(status));
 }
 
 static bool has_field(const struct http_resp *resp, struct span name)

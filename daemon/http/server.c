@@ -231,6 +231,7 @@ struct http_server *http_server_new(struct ev *ev, const struct http_server_conf
 	s->ud = ud;
 	s->host = config->host ? xstrdup(config->host) : NULL;
 	s->peer_uid = config->peer_uid;
+	s->assets = config->assets ? xstrdup(config->assets) : NULL;
 	s->fields = format_fields(config->csp);
 	s->sweep_due = UINT64_MAX;
 	list_init(&s->conns);
@@ -294,6 +295,7 @@ static void maybe_free(struct http_server *s)
 	arena_done(&s->spare);
 	free((char *)(uintptr_t)s->fields.p);
 	free(s->host);
+	free(s->assets);
 	free(s);
 	closed(ud);
 }

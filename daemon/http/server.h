@@ -52,6 +52,11 @@ struct http_server_config {
 	 * others get 421. NULL: 127.0.0.1, [::1] and localhost with any port.
 	 */
 	const char *host;
+	/*
+	 * Path (ending in /) of style.css and icon.svg, for error pages; the handler
+	 * serves them. NULL: error pages do without.
+	 */
+	const char *assets;
 	/* Unix sockets: only peers with this uid, root or our own uid; (uid_t)-1: any. */
 	uid_t peer_uid;
 };
