@@ -129,6 +129,18 @@ def test_a_frozen_daemon_goes_on(daemon):
     assert daemon.show('docs')['state'] == 'running'
 
 
+def fill(path):
+    """Writes until the file system is full."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+    for size in (4096, 1):
+        try:
+            while True:
+                os.write(fd, bytes(size))
+        except OSError:
+            pass
+    os.close(fd)
+
+
 def test_a_full_disk_is_reported_and_survived(make_daemon):
     """The state on a tiny file system: refused cleanly, and the service that runs goes on."""
     import subprocess
@@ -142,13 +154,7 @@ def test_a_full_disk_is_reported_and_survived(make_daemon):
         daemon.start()
         path = daemon.file('a')
         service = daemon.share('docs', path, options=KEEP)
-        with open(os.path.join(daemon.state, 'filler'), 'wb') as f:
-            try:
-                while True:
-                    f.write(bytes(4096))
-                    f.flush()
-            except OSError:
-                pass
+        fill(os.path.join(daemon.state, 'filler'))
         refused = 0
         for i in range(60):
             result = daemon.ctl('--json', 'create', 'share', f'more{i}', path)
@@ -172,7 +178,7 @@ def test_1000_saved_services_are_there_at_once(make_daemon, sanitized):
     path = daemon.file('a')
     with daemon.varlink() as v:
         for i in range(200 if sanitized else 1000):
-            fd = os.open(path, os.O_PATH)
+            fd = os.open(path, os.O_RDONLY)
             v.call('Create', {'mode': 'share', 'name': f's{i}', 'paths': [path]}, fds=[fd])
             os.close(fd)
     assert daemon.stop() == 0

@@ -61,7 +61,6 @@ VARLINK = 'org.varlink.service.'
 @pytest.mark.parametrize('method, parameters, error', [
     ('org.example.Nothing.Do', {}, VARLINK + 'InterfaceNotFound'),
     (CONTROL + '.Frobnicate', {}, VARLINK + 'MethodNotFound'),
-    (CONTROL + '.status', {}, VARLINK + 'MethodNotFound'),
     (CONTROL + '.Show', {}, VARLINK + 'InvalidParameter'),
     (CONTROL + '.Show', {'name': 7}, VARLINK + 'InvalidParameter'),
     (CONTROL + '.Show', {'name': None}, VARLINK + 'InvalidParameter'),
@@ -117,6 +116,7 @@ def test_oneway_calls_get_no_answer(daemon):
 
 
 MALFORMED = {
+    'no method name': b'{"method": "org.onionshared.Control.status"}\0',
     'no json': b'nonsense\0',
     'an array': b'[]\0',
     'a string': b'"x"\0',

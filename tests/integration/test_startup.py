@@ -19,6 +19,10 @@ def database(daemon):
     return os.path.join(daemon.state, 'onionshared.db')
 
 
+# A database that cannot be used is no fault of the configuration, nor of the program.
+SYSTEM_ERROR, BAD_CONFIGURATION = 71, 78
+
+
 def refused(daemon, status, *words):
     """The daemon does not start, says why and what to do, and touches nothing."""
     before = snapshot(daemon.state)
@@ -137,7 +141,7 @@ def test_a_database_of_a_newer_program_is_refused(make_daemon):
     with sqlite3.connect(database(daemon)) as db:
         db.execute('PRAGMA user_version = 9999')
     db.close()
-    refused(daemon, 78, 'newer')
+    refused(daemon, BAD_CONFIGURATION, 'newer')
 
 
 def test_a_foreign_database_is_refused(make_daemon):
@@ -153,14 +157,14 @@ def test_an_empty_database_is_an_alarm_not_a_fresh_start(make_daemon):
     daemon = killed_with_a_service(make_daemon)
     with open(database(daemon), 'w'):
         pass
-    refused(daemon, 78, database(daemon))
+    refused(daemon, SYSTEM_ERROR, database(daemon))
 
 
 def test_a_vanished_database_is_an_alarm_too(make_daemon):
     daemon = killed_with_a_service(make_daemon)
     for path in glob.glob(database(daemon) + '*'):
         os.unlink(path)
-    refused(daemon, 78)
+    refused(daemon, SYSTEM_ERROR, database(daemon))
 
 
 @pytest.mark.parametrize('damage', ['header', 'truncated', 'text', 'directory'])
@@ -185,7 +189,7 @@ def test_a_damaged_database_is_refused(make_daemon, damage):
         assert daemon.wait() in (71, 73, 78), daemon.log()
         daemon.process = None
     else:
-        assert path in refused(daemon, 78)
+        assert path in refused(daemon, SYSTEM_ERROR)
 
 
 def test_flipped_bytes_never_crash_or_serve_wrong_keys(make_daemon):

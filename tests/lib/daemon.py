@@ -187,6 +187,8 @@ class Daemon:
             return ''
 
     def check_clean(self):
+        if not os.path.exists(self.log_file):
+            return  # never started
         with open(self.log_file, 'rb') as f:
             said = f.read()
         assert not SANITIZER.search(said), said.decode(errors='replace')[-6000:]
