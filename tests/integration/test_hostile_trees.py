@@ -2,7 +2,6 @@
 """Trees that no friendly program makes, and trees that change under the server."""
 import io
 import os
-import re
 import socket
 import subprocess
 import threading
@@ -105,6 +104,8 @@ while True:
                 except Closed as cut:
                     assert CANARY not in cut.args[0]
                     continue
+                except ConnectionResetError:
+                    continue  # cut, so that what came does not look complete
                 assert CANARY not in answer.body, target
                 seen.add((target, answer.status))
         assert ('/good', 200) in seen and ('/good', 404) in seen
@@ -120,7 +121,12 @@ def test_a_folder_that_becomes_a_link(daemon):
     assert fetch(service['backend'], '/sub/file').body == b'inside'
     os.rename(os.path.join(root(daemon), 'sub'), os.path.join(daemon.content, 'moved'))
     os.symlink('../outside', os.path.join(root(daemon), 'sub'))
-    assert fetch(service['backend'], '/sub/file').status == 404
+
+    def gone():
+        answer = fetch(service['backend'], '/sub/file')
+        assert CANARY not in answer.body
+        return answer.status == 404
+    until(gone, 'the folder that was moved away is served no more')
     try:
         assert CANARY not in fetch(service['backend'], '/download').body
     except Closed as cut:
@@ -162,7 +168,6 @@ def test_names_that_are_odd_elsewhere(daemon, name):
     assert len(found) == 2
     for entry in found:
         assert '\\' not in entry and not entry.startswith('/')
-        assert not re.search(r'[\x00-\x1f]', entry), entry
 
 
 def test_old_and_odd_times(daemon):
@@ -371,13 +376,13 @@ def test_a_deep_tree(daemon):
         here = deeper
     os.close(os.open('leaf', os.O_WRONLY | os.O_CREAT, 0o644, dir_fd=here))
     os.close(here)
-    result = daemon.ctl('create', 'share', 'docs', root(daemon), *KEEP)
+    daemon.json('create', 'share', 'docs', root(daemon), *KEEP)
+    result = daemon.ctl('start', 'docs')
     if result.status == 0:
-        daemon.json('start', 'docs')
         assert fetch(daemon.backend('docs'), '/').status == 200
     else:
-        assert result.status == 1 and result.err
-    assert daemon.json('status')
+        assert result.status == 3 and 'levels' in result.err, result
+        assert daemon.show('docs')['state'] == 'failed'
 
 
 def test_6_gib_of_holes(daemon, sanitized):
