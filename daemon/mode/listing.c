@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "http/tmpl.h"
-#include "mode/assets.h"
+#include "mode/page.h"
 
 void listing_size(struct buf *b, uint64_t bytes)
 {
@@ -21,38 +21,19 @@ void listing_size(struct buf *b, uint64_t bytes)
 	buf_printf(b, "%.1f %s", v, units[u]);
 }
 
-static struct span title_of(const char *title)
+static const char *title_of(const char *title)
 {
-	return title ? span_str(title) : SPAN("OnionShare");
-}
-
-static void add_head(struct buf *b, const char *title, struct span meta)
-{
-	tmpl(b,
-	     "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-	     "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-	     "<meta name=\"color-scheme\" content=\"light dark\">\n{}"
-	     "<title>{}</title>\n"
-	     "<link rel=\"icon\" href=\"" ASSETS_PATH "icon.svg\" type=\"image/svg+xml\">\n"
-	     "<link rel=\"stylesheet\" href=\"" ASSETS_PATH "style.css\">\n"
-	     "</head>\n<body>\n<header><img src=\"" ASSETS_PATH "icon.svg\" alt=\"\" "
-	     "width=\"36\" height=\"36\"><h1><bdi>{}</bdi></h1></header>\n<main>\n",
-	     T_RAW(meta), T_TEXT(title_of(title)), T_TEXT(title_of(title)));
-}
-
-static void add_foot(struct buf *b)
-{
-	buf_add_str(b, "</main>\n</body>\n</html>\n");
+	return title ? title : "OnionShare";
 }
 
 void listing_busy_page(struct buf *b, const char *title)
 {
-	add_head(b, title, SPAN(""));
+	page_head(b, title_of(title), SPAN(""));
 	buf_add_str(b,
 		    "<div class=\"note\" role=\"status\"><p>OnionShare download in progress</p>\n"
 		    "<p>Somebody is downloading these files right now. "
 		    "Please try again in a while.</p></div>\n");
-	add_foot(b);
+	page_foot(b);
 }
 
 /* For scripts that look for them. */
@@ -112,7 +93,7 @@ static void add_top(const struct listing *l, struct buf *b)
 	struct buf meta = BUF_INIT;
 
 	add_meta(l, &meta);
-	add_head(b, l->title, buf_span(&meta));
+	page_head(b, title_of(l->title), buf_span(&meta));
 	buf_done(&meta);
 	add_download(l, b);
 	add_breadcrumbs(l, b);
@@ -170,7 +151,7 @@ bool listing_fill(struct listing *l, struct buf *b, size_t n)
 			if (d->dir.count) {
 				buf_add_str(b, "</tbody>\n</table>\n");
 			}
-			add_foot(b);
+			page_foot(b);
 			return true;
 		}
 		add_row(l, b, d->dir.first + l->next++);

@@ -16,6 +16,17 @@
 
 struct mode; /* each mode's own struct begins with it */
 
+/* A submission that is whole and on the disk and is about to be moved into place. */
+struct mode_intent {
+	int64_t id;
+	const char *staging, *day, *stamp; /* inbox.h says what they are */
+};
+
+typedef void mode_pending_fn(void *ud, const struct error *err, const struct mode_intent *intents,
+			     size_t n);
+typedef void mode_intended_fn(void *ud, const struct error *err, int64_t id);
+typedef void mode_finished_fn(void *ud, const struct error *err);
+
 enum mode_transfer_phase {
 	MODE_TRANSFER_STARTED,
 	MODE_TRANSFER_PROGRESS,
@@ -44,6 +55,16 @@ struct mode_host {
 	void (*cache_put)(void *ud, const char *key, struct span value);
 	void (*cache_get)(void *ud, const char *key, void (*cb)(void *cb_ud, struct span value),
 			  void *cb_ud);
+	/*
+	 * Receive: what shall be moved into place, written down durably; all answer
+	 * later, once, never from within. pending: what was not finished, oldest first.
+	 */
+	void (*inbox_pending)(void *ud, mode_pending_fn *cb, void *cb_ud);
+	void (*inbox_intend)(void *ud, const struct mode_intent *intent, mode_intended_fn *cb,
+			     void *cb_ud);
+	void (*inbox_finish)(void *ud, int64_t id, mode_finished_fn *cb, void *cb_ud);
+	/* A submission has come in and is where it belongs; id: the transfer's. */
+	void (*submission)(void *ud, uint64_t id, unsigned files, bool message);
 	void *ud;
 };
 
@@ -82,3 +103,4 @@ struct mode {
 };
 
 extern const struct mode_ops mode_share;
+extern const struct mode_ops mode_receive;

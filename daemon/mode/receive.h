@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The receive mode's own struct: for receive.c and upload.c only. */
+#pragma once
+
+#include "ev/work.h"
+#include "mode/flash.h"
+#include "mode/form.h"
+#include "mode/inbox.h"
+#include "mode/mode.h"
+
+/* Parts of a form's body; more are refused before they cost anything. */
+#define RECEIVE_PARTS_MAX 1000u
+
+struct receive {
+	struct mode mode;
+	struct ev *ev;
+	struct mode_host host;
+	char *title, *data_dir;
+	bool files, text;
+	uint64_t max_submission; /* bytes of files and message; UINT64_MAX: no limit */
+	uint64_t quota;          /* of all in data_dir; likewise */
+	uint64_t min_free;
+	void (*ready)(void *ud, const struct error *err);
+	void *ready_ud;
+
+	struct inbox *inbox;
+	struct flashes *flashes;
+	uint64_t used;        /* bytes in data_dir, measured and counted */
+	uint64_t measured_ms; /* when */
+	bool full;            /* something was refused: measure again */
+	uint64_t coming;      /* bytes that have come of submissions on their way */
+	int64_t last_us;      /* the time in the last name that was given */
+
+	unsigned users;  /* uploads, jobs and calls of the host that are not over */
+	unsigned active; /* uploads */
+	bool stopping;
+	void (*stopped)(void *ud);
+	void *stopped_ud;
+};
+
+/* One of r->users is gone. */
+void receive_user_done(struct receive *r);
+/* Microseconds since 1970, each only once. */
+int64_t receive_next_us(struct receive *r);
+bool receive_over_quota(const struct receive *r, uint64_t more);
+/* The page, with a result to show. */
+void receive_respond_page(struct receive *r, struct http_req *req, int status, struct span flash,
+			  bool is_error);
+
+/* POST /upload; ajax: /upload-ajax. */
+void upload_request(struct receive *r, struct http_req *req, bool ajax);
