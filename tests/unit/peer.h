@@ -24,8 +24,8 @@ struct peer_step {
 
 struct peer {
 	struct listener *listener;
-	uv_poll_t poll;
-	bool polled;
+	uv_loop_t *loop;
+	uv_poll_t *poll; /* NULL: nobody is connected */
 	int fd;
 	const struct peer_step *steps; /* up to one that is all zero */
 	size_t at;
@@ -38,15 +38,14 @@ struct peer {
 
 static inline void peer_poll_closed(uv_handle_t *handle)
 {
-	(void)handle;
+	free(handle);
 }
 
 static inline void peer_hang_up(struct peer *p)
 {
-	if (p->polled) {
-		uv_close((uv_handle_t *)&p->poll, peer_poll_closed);
+	if (p->poll) {
+		uv_close((uv_handle_t *)take_ptr(p->poll), peer_poll_closed);
 		close(p->fd);
-		p->polled = false;
 	}
 }
 
@@ -64,7 +63,7 @@ static inline void peer_go_on(struct peer *p)
 {
 	const struct peer_step *step;
 
-	while (p->polled && ((step = &p->steps[p->at])->wait || step->until)) {
+	while (p->poll && ((step = &p->steps[p->at])->wait || step->until)) {
 		size_t n = peer_matched(p, step);
 
 		if (!n) {
@@ -108,14 +107,14 @@ static inline void peer_on_accept(void *ud, int fd, const struct ucred *cred)
 	struct peer *p = ud;
 
 	(void)cred;
-	assert_false(p->polled);
+	assert_null(p->poll);
 	p->accepted++;
 	p->fd = fd;
-	p->polled = true;
 	p->ended = false;
-	assert_int_equal(uv_poll_init(p->poll.loop, &p->poll, fd), 0);
-	p->poll.data = p;
-	assert_int_equal(uv_poll_start(&p->poll, UV_READABLE, peer_on_readable), 0);
+	p->poll = xnew(uv_poll_t);
+	assert_int_equal(uv_poll_init(p->loop, p->poll, fd), 0);
+	p->poll->data = p;
+	assert_int_equal(uv_poll_start(p->poll, UV_READABLE, peer_on_readable), 0);
 }
 
 static inline void peer_script(struct peer *p, const struct peer_step *steps)
@@ -127,14 +126,14 @@ static inline void peer_script(struct peer *p, const struct peer_step *steps)
 
 static inline void peer_open_unix(struct peer *p, struct ev *ev, const char *path)
 {
-	p->poll.loop = ev->loop;
+	p->loop = ev->loop;
 	assert_int_equal(listener_open_unix(ev, path, 0600, peer_on_accept, p, &p->listener, NULL),
 			 0);
 }
 
 static inline uint16_t peer_open_tcp(struct peer *p, struct ev *ev)
 {
-	p->poll.loop = ev->loop;
+	p->loop = ev->loop;
 	assert_int_equal(listener_open_tcp(ev, 0, peer_on_accept, p, &p->listener, NULL), 0);
 	return listener_port(p->listener);
 }

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * One POST over a connection that is there already, and its answer's status.
+ * HTTP/1.1, with or without TLS; no redirects, no cookies, no second request. Of
+ * the answer at most HTTP_CLIENT_ANSWER_MAX bytes are read, and nothing is kept.
+ */
+#pragma once
+
+#include "ev/ev.h"
+#include "http/tls.h"
+#include "proto/base/span.h"
+
+#define HTTP_CLIENT_ANSWER_MAX (64u * 1024)
+
+struct http_post {
+	const char *authority; /* for the header Host */
+	struct span target;    /* path and query as http_url_parse takes them, or "" */
+	const char *content_type;
+	const char *header, *header_value; /* one more, or NULL */
+	struct span body;
+	const struct tls_trust *trust; /* NULL: without TLS */
+	const char *host;              /* with TLS: the name that is to be verified */
+	unsigned timeout_ms;           /* for all of it */
+};
+
+struct http_client;
+
+/* status: of the answer (200 to 599, or 101); 0: there is none, and problem says why. */
+typedef void http_client_fn(void *ud, int status, const char *problem);
+
+/*
+ * fd: a connected, non-blocking stream socket, the client's from here on. post
+ * is copied, but for trust, which outlives it. cb comes later, once, when the connection is
+ * closed, unless http_client_cancel comes first.
+ */
+struct http_client *http_client_post(struct ev *ev, int fd, const struct http_post *post,
+				     http_client_fn *cb, void *ud);
+/* Before cb only. closed (may be NULL) comes later, once: trust is used no more. */
+void http_client_cancel(struct http_client *c, void (*closed)(void *ud), void *ud);
