@@ -35,8 +35,8 @@ def make_daemon(request):
     for daemon in request.node.daemons:
         try:
             daemon.end()
-        except AssertionError as e:
-            failures.append(str(e))
+        except Exception as e:  # whatever it was, the others are to end too
+            failures.append(repr(e))
     assert not failures, '\n'.join(failures)
 
 
