@@ -55,25 +55,11 @@ struct one_off {
 	uint64_t serial;
 };
 
-static void one_off_deleted(void *ud, const struct error *err, struct service *svc)
-{
-	(void)ud;
-	(void)err;
-	(void)svc;
-}
-
 static void one_off_closed(struct rpc_bound *bound)
 {
 	struct one_off *o = container_of(bound, struct one_off, bound);
-	struct service *svc = manager_find_serial(o->env->manager, o->serial);
 
-	if (svc && service_is_ephemeral(svc)) {
-		struct error err = ERROR_INIT;
-
-		/* A daemon that stops ends it anyway. */
-		manager_delete(o->env->manager, svc, true, one_off_deleted, NULL, &err);
-		error_done(&err);
-	}
+	manager_abandon(o->env->manager, o->serial);
 	free(o);
 }
 

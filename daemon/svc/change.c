@@ -114,7 +114,10 @@ static void renamed(void *ud, const struct error *err, int64_t id)
 	} else if (id) {
 		svc->row->id = id;
 	}
-	svc->deleting = false;
+	svc->renaming = false;
+	if (svc->abandoned) {
+		manager_abandon(m, svc->serial);
+	}
 	rn->cb(rn->ud, err, svc);
 	free(rn->old_name);
 	free(rn);
@@ -153,7 +156,7 @@ static int change_name(struct service *svc, const char *name, bool keep, manager
 		svc->ephemeral = false;
 		svc->row->wanted = service_is_coming_up(svc);
 	}
-	svc->deleting = true; /* no other change until this one is on disk */
+	svc->renaming = true;
 	m->n_ops++;
 	store_service_put(m->store, svc->row, renamed, rn);
 	return 0;
@@ -223,7 +226,7 @@ static void down_for_deletion(void *ud, const struct error *err, struct service 
 int manager_delete(struct manager *m, struct service *svc, bool now, manager_done_fn *cb, void *ud,
 		   struct error *err)
 {
-	int r = svc->broken ? 0 : refuse_change(svc, err);
+	int r = refuse_if_busy(svc, err);
 
 	if (r < 0) {
 		return r;
@@ -237,4 +240,25 @@ int manager_delete(struct manager *m, struct service *svc, bool now, manager_don
 	service_stop(svc, now);
 	op_when_down(op_new(m, svc, down_for_deletion, d), svc);
 	return 0;
+}
+
+static void nobody_asked(void *ud, const struct error *err, struct service *svc)
+{
+	(void)ud;
+	(void)err;
+	(void)svc;
+}
+
+void manager_abandon(struct manager *m, uint64_t serial)
+{
+	struct service *svc = manager_find_serial(m, serial);
+	struct error err = ERROR_INIT;
+
+	if (svc && svc->renaming) {
+		svc->abandoned = true; /* it may be kept; if not, it is looked at again */
+	} else if (svc && svc->ephemeral) {
+		/* Refused only if it goes anyway: deleted already, or with the daemon. */
+		manager_delete(m, svc, true, nobody_asked, NULL, &err);
+		error_done(&err);
+	}
 }

@@ -19,6 +19,14 @@
 /* A tor that is starting answers on its control socket within seconds. */
 #define KEY_WAIT_MS 20000
 
+/*
+ * Not from the range that Linux takes for outgoing connections (ip_local_port_range):
+ * else one of another program might have the port when the service comes back.
+ */
+#define PORT_MIN   16384
+#define PORT_END   32768
+#define PORT_TRIES 100
+
 /* check the files -> make the onion key -> save -> a service */
 struct creation {
 	struct list link;
@@ -71,20 +79,26 @@ static bool port_taken(struct manager *m, const struct service *self, uint16_t p
 	return false;
 }
 
+static bool port_is_free(uint16_t port)
+{
+	struct sockaddr_in addr = {.sin_family = AF_INET,
+				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+				   .sin_port = htons(port)};
+	_cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	return fd >= 0 && bind(fd, (struct sockaddr *)&addr, sizeof(addr)) == 0;
+}
+
 uint16_t pick_port(struct manager *m)
 {
-	for (int tries = 0; tries < 100; tries++) {
-		struct sockaddr_in addr = {.sin_family = AF_INET,
-					   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-		socklen_t len = sizeof(addr);
-		_cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	for (int tries = 0; tries < PORT_TRIES; tries++) {
+		uint16_t random;
 
-		if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ||
-		    getsockname(fd, (struct sockaddr *)&addr, &len) < 0) {
-			return 0;
-		}
-		if (!port_taken(m, NULL, ntohs(addr.sin_port))) {
-			return ntohs(addr.sin_port);
+		crypto_random(&random, sizeof(random));
+		uint16_t port = (uint16_t)(PORT_MIN + random % (PORT_END - PORT_MIN));
+
+		if (!port_taken(m, NULL, port) && port_is_free(port)) {
+			return port;
 		}
 	}
 	return 0;
@@ -135,6 +149,10 @@ static void become_service(struct creation *c, int64_t id)
 	service_set_options(svc);
 	list_append(&c->m->services, &svc->link);
 	c->m->n_services++;
+	if (c->m->tor && !c->m->stopping) {
+		/* Without an address yet: tor may have come while the row was written. */
+		service_tor_changed(svc, tor_status(c->m->tor));
+	}
 	creation_end(c, NULL, svc);
 }
 

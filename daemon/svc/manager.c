@@ -124,6 +124,7 @@ struct op *op_new(struct manager *m, struct service *svc, manager_done_fn *cb, v
 
 	op->m = m;
 	op->serial = svc ? svc->serial : 0;
+	op->name = svc ? xstrdup(svc->row->name) : NULL;
 	op->cb = cb;
 	op->ud = ud;
 	list_init(&op->link);
@@ -134,9 +135,18 @@ struct op *op_new(struct manager *m, struct service *svc, manager_done_fn *cb, v
 void op_finish(struct op *op, const struct error *err)
 {
 	struct manager *m = op->m;
+	struct service *svc = op->serial ? manager_find_serial(m, op->serial) : NULL;
+	struct error gone = ERROR_INIT;
 
-	op->cb(op->ud, err, op->serial ? manager_find_serial(m, op->serial) : NULL);
+	if (op->serial && !svc && !err) {
+		error_set_kind(&gone, ENOENT, ERROR_NO_SUCH_SERVICE, op->name, NULL,
+			       "the service %s was deleted meanwhile", op->name);
+		err = &gone;
+	}
+	op->cb(op->ud, err, svc);
+	error_done(&gone);
 	m->n_ops--;
+	free(op->name);
 	free(op);
 	manager_check_stopped(m);
 }
@@ -174,9 +184,8 @@ void op_save(struct op *op, struct service *svc)
 static void nobody_waits(void *ud, const struct error *err, struct service *svc)
 {
 	(void)ud;
-	if (err) {
-		log_error("service %s cannot be saved: %s", svc ? svc->row->name : "(gone)",
-			  error_text(err));
+	if (err && svc) {
+		log_error("service %s cannot be saved: %s", svc->row->name, error_text(err));
 	}
 }
 
@@ -198,23 +207,34 @@ int refuse_if_stopping(const struct manager *m, struct error *err)
 	return 0;
 }
 
-int refuse_change(const struct service *svc, struct error *err)
+int refuse_if_busy(const struct service *svc, struct error *err)
 {
 	int r = refuse_if_stopping(svc->m, err);
 
 	if (r < 0) {
 		return r;
 	}
-	if (svc->broken) {
-		return error_set_kind(err, EINVAL, ERROR_INVALID_STATE, "failed", NULL,
-				      "the service %s cannot be used: %s", svc->row->name,
-				      svc->reason);
-	}
 	if (svc->deleting) {
 		return error_set_kind(err, EBUSY, ERROR_INVALID_STATE, "deleting", NULL,
 				      "the service %s is being deleted", svc->row->name);
 	}
+	if (svc->renaming) {
+		return error_set_kind(err, EBUSY, ERROR_INVALID_STATE, "renaming", NULL,
+				      "the service %s is being renamed; try again", svc->row->name);
+	}
 	return 0;
+}
+
+int refuse_change(const struct service *svc, struct error *err)
+{
+	int r = refuse_if_busy(svc, err);
+
+	if (r == 0 && svc->broken) {
+		return error_set_kind(err, EINVAL, ERROR_INVALID_STATE, "failed", NULL,
+				      "the service %s cannot be used, only deleted: %s",
+				      svc->row->name, svc->reason);
+	}
+	return r;
 }
 
 static void set_wanted(struct service *svc, bool wanted)
@@ -259,14 +279,19 @@ static void stop_op_check(struct stop_op *s, struct service *svc)
 	free(s);
 }
 
+static void stop_failed(struct stop_op *s, const struct error *err)
+{
+	if (err && !s->err.code) {
+		error_copy(&s->err, err);
+	}
+}
+
 static void stop_saved(void *ud, const struct error *err, struct service *svc)
 {
 	struct stop_op *s = ud;
 
 	s->saved = true;
-	if (err) {
-		error_copy(&s->err, err);
-	}
+	stop_failed(s, err);
 	stop_op_check(s, svc);
 }
 
@@ -274,8 +299,8 @@ static void stop_down(void *ud, const struct error *err, struct service *svc)
 {
 	struct stop_op *s = ud;
 
-	(void)err;
 	s->waits_down = NULL;
+	stop_failed(s, err);
 	stop_op_check(s, svc);
 }
 
@@ -376,13 +401,20 @@ struct load {
 	void *ud;
 };
 
-static void add_loaded(struct manager *m, struct service_row *row)
+static struct service *add_service(struct manager *m, struct service_row *row)
 {
-	struct error err = ERROR_INIT;
 	struct service *svc = service_new(m, row, false);
 
 	list_append(&m->services, &svc->link);
 	m->n_services++;
+	return svc;
+}
+
+static void add_loaded(struct manager *m, struct service_row *row)
+{
+	struct error err = ERROR_INIT;
+	struct service *svc = add_service(m, row);
+
 	/* A database from a newer program, or an edited one: this service only is out of order. */
 	if (options_validate(row->mode, row->options, &err) < 0) {
 		service_set_broken(svc, error_text(&err));
@@ -394,9 +426,32 @@ static void add_loaded(struct manager *m, struct service_row *row)
 		row->port = pick_port(m);
 		manager_save(svc);
 	}
+	if (m->stopping) {
+		return;
+	}
 	if (row->wanted) {
 		service_start(svc);
 	}
+	if (m->tor) {
+		service_tor_changed(svc, tor_status(m->tor)); /* it may have been there first */
+	}
+}
+
+/* Listed, so that it can be seen and deleted; what is in the database stays as it is. */
+static void add_unreadable(struct manager *m, const struct store_broken *broken)
+{
+	if (!broken->name) {
+		log_error("a saved service cannot be read and is left alone: %s", broken->why);
+		return;
+	}
+	struct service_row *row = xnew(struct service_row);
+
+	row->id = broken->id;
+	row->name = xstrdup(broken->name);
+	row->mode = xstrdup("share");
+	row->options = json_object();
+	row->created_ms = 1; /* not known */
+	service_set_broken(add_service(m, row), broken->why);
 }
 
 static void on_loaded(void *ud, const struct error *err, struct service_row **rows, size_t n,
@@ -405,8 +460,7 @@ static void on_loaded(void *ud, const struct error *err, struct service_row **ro
 	struct load *load = ud;
 
 	for (size_t i = 0; i < n_broken; i++) {
-		log_error("the saved service %s cannot be read and is left alone: %s",
-			  broken[i].name ? broken[i].name : "(unknown)", broken[i].why);
+		add_unreadable(load->m, &broken[i]);
 	}
 	for (size_t i = 0; i < n; i++) {
 		add_loaded(load->m, rows[i]);
@@ -489,6 +543,11 @@ void manager_stop(struct manager *m, bool cut, void (*stopped)(void *ud), void *
 		op_finish_later(op_new(m, NULL, stop_checked, NULL));
 	}
 	list_for_each (it, &m->services) {
-		service_stop(list_entry(it, struct service, link), cut);
+		struct service *svc = list_entry(it, struct service, link);
+
+		/* One that failed is down, and stays failed to the end. */
+		if (!service_is_down(svc)) {
+			service_stop(svc, cut);
+		}
 	}
 }

@@ -33,7 +33,7 @@ struct manager_config {
 	struct http_limits limits; /* of visitors' connections */
 };
 
-/* err NULL: it is done. svc: NULL when it is gone (deleted meanwhile). */
+/* err NULL: it is done, and svc there; NULL only after delete. Deleted meanwhile: an error. */
 typedef void manager_done_fn(void *ud, const struct error *err, struct service *svc);
 
 /* tor NULL: local only. config is copied. Makes RUNTIME/http. */
@@ -93,6 +93,8 @@ int manager_rename(struct manager *m, struct service *svc, const char *name, man
 /* A one-off becomes a saved service of that name. */
 int manager_keep(struct manager *m, struct service *svc, const char *name, manager_done_fn *cb,
 		 void *ud, struct error *err);
+/* The connection that a one-off was made by has ended: it goes, unless it was kept. */
+void manager_abandon(struct manager *m, uint64_t serial);
 /* Stops it first (now: at once); cb's svc is NULL. */
 int manager_delete(struct manager *m, struct service *svc, bool now, manager_done_fn *cb, void *ud,
 		   struct error *err);
@@ -100,7 +102,6 @@ int manager_delete(struct manager *m, struct service *svc, bool now, manager_don
 /* Never used twice in the life of the process, also not by a service of the same name. */
 uint64_t service_serial(const struct service *svc);
 struct service *manager_find_serial(struct manager *m, uint64_t serial);
-bool service_is_ephemeral(const struct service *svc);
 const char *service_name(const struct service *svc);
 /* "running", as in the RPC's type Service. */
 const char *service_state_text(const struct service *svc);

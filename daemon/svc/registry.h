@@ -29,7 +29,8 @@ struct manager {
 /* Somebody waits for something; the service is looked up again when it has happened. */
 struct op {
 	struct manager *m;
-	uint64_t serial;
+	uint64_t serial; /* 0: of no service */
+	char *name;      /* of the service when it began */
 	manager_done_fn *cb;
 	void *ud;
 	struct list link; /* of a service's down_waiters */
@@ -37,6 +38,7 @@ struct op {
 };
 
 struct op *op_new(struct manager *m, struct service *svc, manager_done_fn *cb, void *ud);
+/* That the service is gone by then is an error too. */
 void op_finish(struct op *op, const struct error *err);
 /* In another turn of the loop, without an error. */
 void op_finish_later(struct op *op);
@@ -46,7 +48,9 @@ void op_save(struct op *op, struct service *svc);
 void op_when_down(struct op *op, struct service *svc);
 
 int refuse_if_stopping(const struct manager *m, struct error *err);
-/* A daemon that stops and a service that is being deleted or broken take no change. */
+/* A daemon that stops and a service that is being deleted or renamed take no change. */
+int refuse_if_busy(const struct service *svc, struct error *err);
+/* Nor does one that is broken, but for its deletion. */
 int refuse_change(const struct service *svc, struct error *err);
 
 /* If it is stopping and this was the last thing it waited for, it has stopped. */
@@ -54,8 +58,6 @@ void manager_check_stopped(struct manager *m);
 
 /* create.c: the daemon stops, nobody waits for keys any more. */
 void creations_cancel(struct manager *m);
-/* A free loopback port that no service has; 0 if there is none. */
-uint16_t pick_port(struct manager *m);
 int check_port(struct manager *m, const struct service *self, json_int_t port, struct error *err);
 int check_new_name(struct manager *m, const char *name, struct error *err);
 /* Makes the first key of a private service that has none. */

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/log.h"
+#include "mode/assets.h"
 #include "proto/base/alloc.h"
 #include "proto/base/crypto.h"
 #include "proto/options.h"
@@ -141,10 +142,18 @@ struct service *service_new(struct manager *m, struct service_row *row, bool eph
 	return svc;
 }
 
+static void stop_key(struct service *svc)
+{
+	if (svc->key_req) {
+		tor_key_cancel(take_ptr(svc->key_req));
+	}
+}
+
 void service_free(struct service *svc)
 {
 	assert(service_is_down(svc) && list_empty(&svc->down_waiters));
 	list_remove(&svc->link);
+	stop_key(svc);
 	transfers_done(&svc->transfers);
 	service_row_free(svc->row);
 	json_decref(svc->options);
@@ -219,10 +228,7 @@ static void take_down(struct service *svc)
 	svc->taking_down = true;
 	svc->drain_until = 0;
 	svc->closing++; /* until the end of this function */
-	if (svc->key_req) {
-		tor_key_cancel(svc->key_req);
-		svc->key_req = NULL;
-	}
+	stop_key(svc);
 	if (svc->onion) {
 		svc->closing++;
 		onion_remove(take_ptr(svc->onion), true, onion_removed, svc);
@@ -368,6 +374,19 @@ static void on_request(void *ud, struct http_req *req)
 	svc->mode->ops->request(svc->mode, req);
 }
 
+static int listen_on_port(struct service *svc, struct error *err)
+{
+	if (svc->row->port == 0) {
+		/* None was free when it was made. */
+		svc->row->port = pick_port(svc->m);
+		if (svc->row->port == 0) {
+			return error_set(err, EADDRINUSE, "no port of 127.0.0.1 is free");
+		}
+		manager_save(svc);
+	}
+	return http_server_listen_tcp(svc->server, svc->row->port, err);
+}
+
 static int listen_for_visitors(struct service *svc, struct error *err)
 {
 	static const struct http_server_ops ops = {.request = on_request};
@@ -375,6 +394,7 @@ static int listen_for_visitors(struct service *svc, struct error *err)
 	char host[ONION_ADDRESS_LEN + 7];
 	struct http_server_config server = {.limits = config->limits,
 					    .csp = "",
+					    .assets = ASSETS_PATH,
 					    .peer_uid = (uid_t)-1};
 	json_int_t max = service_option_int(svc, "max_connections");
 
@@ -387,7 +407,7 @@ static int listen_for_visitors(struct service *svc, struct error *err)
 	}
 	svc->server = http_server_new(manager_ev(svc->m), &server, &ops, svc);
 	if (config->local_only) {
-		return http_server_listen_tcp(svc->server, svc->row->port, err);
+		return listen_on_port(svc, err);
 	}
 	if (config->listen_tcp) {
 		return http_server_listen_tcp(svc->server, 0, err);
@@ -421,7 +441,9 @@ static void on_key(void *ud, const struct error *err, const char *address, const
 	svc->key_req = NULL;
 	if (err) {
 		/* tor_changed asks again as soon as there is a tor. */
-		service_set_state(svc, svc->state, error_text(err));
+		if (svc->state == SERVICE_PREPARING) {
+			service_set_state(svc, SERVICE_PREPARING, error_text(err));
+		}
 		return;
 	}
 	svc->row->onion = xstrdup(address);
@@ -496,15 +518,18 @@ static void host_completed(void *ud)
 {
 	struct service *svc = ud;
 
-	if (!is_up(svc)) {
+	/* Also in the last moments before a stop: but who asked for a restart gets it. */
+	if (svc->deleting || svc->start_again || (!is_up(svc) && svc->state != SERVICE_DRAINING)) {
 		return;
 	}
 	svc->row->wanted = false;
 	free(svc->row->reason);
 	svc->row->reason = xstrdup("completed");
 	manager_save(svc);
-	http_server_stop_listening(svc->server);
-	service_stop(svc, false);
+	if (is_up(svc)) {
+		http_server_stop_listening(svc->server);
+		service_stop(svc, false);
+	}
 }
 
 static void host_failed(void *ud, const struct error *why)

@@ -49,8 +49,10 @@ struct service {
 	struct service_row *row;
 	json_t *options; /* all of the mode, defaults included */
 	bool ephemeral;
-	bool deleting; /* no other change is taken any more */
-	bool broken;   /* what was loaded cannot be used; it can only be deleted */
+	bool deleting;  /* no other change is taken any more */
+	bool renaming;  /* no other change is taken until the name is on disk */
+	bool abandoned; /* its connection ended while it was renamed */
+	bool broken;    /* what was loaded cannot be used; it can only be deleted */
 
 	enum service_state state;
 	char *reason;
@@ -104,6 +106,8 @@ struct tor *manager_tor(struct manager *m); /* NULL: local only */
 struct store *manager_store(struct manager *m);
 const struct manager_config *manager_config(const struct manager *m);
 uint64_t manager_next_id(struct manager *m);
+/* A free loopback port that no service has; 0 if there is none. (create.c) */
+uint16_t pick_port(struct manager *m);
 /* It began to drain: ticks are needed. */
 void manager_drain_started(struct manager *m);
 /* It is down: waiters may go on, the manager may be waiting for the last. */

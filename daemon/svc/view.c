@@ -13,11 +13,6 @@ uint64_t service_serial(const struct service *svc)
 	return svc->serial;
 }
 
-bool service_is_ephemeral(const struct service *svc)
-{
-	return svc->ephemeral;
-}
-
 const char *service_name(const struct service *svc)
 {
 	return svc->row->name;
@@ -66,11 +61,15 @@ static void add_address(const struct service *svc, json_t *o)
 {
 	const struct manager_config *config = manager_config(svc->m);
 	json_t *url = json_null(), *backend = json_null();
+	/* An edited port counts from the next start: the one that is open is the address. */
+	unsigned open_port = svc->server ? http_server_port(svc->server) : 0;
 
 	if (config->local_only) {
-		if (svc->row->port) {
-			url = json_sprintf("http://127.0.0.1:%u", svc->row->port);
-			backend = json_sprintf("tcp:127.0.0.1:%u", svc->row->port);
+		unsigned port = open_port ? open_port : svc->row->port;
+
+		if (port) {
+			url = json_sprintf("http://127.0.0.1:%u", port);
+			backend = json_sprintf("tcp:127.0.0.1:%u", port);
 		}
 	} else {
 		if (svc->row->onion) {
@@ -78,8 +77,8 @@ static void add_address(const struct service *svc, json_t *o)
 		}
 		if (svc->socket_path) {
 			backend = json_sprintf("unix:%s", svc->socket_path);
-		} else if (svc->server) {
-			backend = json_sprintf("tcp:127.0.0.1:%u", http_server_port(svc->server));
+		} else if (open_port) {
+			backend = json_sprintf("tcp:127.0.0.1:%u", open_port);
 		}
 	}
 	json_object_set_new(o, "url", url);

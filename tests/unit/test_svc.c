@@ -191,7 +191,17 @@ static int finish(struct fixture *f, int r)
 	return f->code;
 }
 
-static void open_daemon(struct fixture *f)
+static void saved(void *ud, const struct error *err, int64_t id)
+{
+	struct fixture *f = ud;
+
+	(void)id;
+	assert_null(err);
+	f->answered = true;
+}
+
+/* Nothing is loaded yet. */
+static void open_parts(struct fixture *f)
 {
 	_cleanup_free_ char *state_dir = xasprintf("%s/state", f->dir);
 	_cleanup_free_ char *runtime = xasprintf("%s/run", f->dir);
@@ -205,19 +215,32 @@ static void open_daemon(struct fixture *f)
 
 	assert_int_equal(store_open(&f->ev, &store, &f->store, &err, &status), 0);
 	assert_int_equal(manager_new(&f->ev, &config, f->store, NULL, &f->m, &err), 0);
+}
+
+static void open_daemon(struct fixture *f)
+{
+	open_parts(f);
 	manager_load(f->m, loaded, f);
 	finish(f, 0);
 }
 
-static void close_daemon(struct fixture *f)
+/* The manager has stopped. */
+static void close_parts(struct fixture *f)
 {
-	bool stopped = false, closed = false;
+	bool closed = false;
 
-	manager_stop(f->m, true, mark, &stopped);
-	run_until(f, &stopped);
 	manager_free(f->m);
 	store_close(f->store, mark, &closed);
 	run_until(f, &closed);
+}
+
+static void close_daemon(struct fixture *f)
+{
+	bool stopped = false;
+
+	manager_stop(f->m, true, mark, &stopped);
+	run_until(f, &stopped);
+	close_parts(f);
 }
 
 static int begin(void **state)
@@ -542,6 +565,123 @@ static void stopping_the_daemon_ends_what_is_being_made(void **state)
 	open_daemon(f);
 }
 
+static void stopping_the_daemon_before_it_has_loaded_starts_nothing(void **state)
+{
+	struct fixture *f = *state;
+	bool stopped = false;
+
+	assert_int_equal(create(f, "docs", "a.txt", false, NULL), 0);
+	assert_int_equal(finish(f, manager_start(f->m, f->svc, done, f, NULL)), 0);
+	close_daemon(f);
+	open_parts(f);
+	manager_load(f->m, loaded, f);
+	manager_stop(f->m, false, mark, &stopped);
+	run_until(f, &stopped);
+	finish(f, 0);
+	assert_string_equal(service_state_text(manager_find(f->m, "docs")), "stopped");
+	/* It stopped once; the rest goes as always, and it comes back. */
+	close_parts(f);
+	open_daemon(f);
+	wait_for_state(f, "docs", "running");
+}
+
+/* As a newer program or a curious person might have left it. */
+static void spoil_options(void *ud, const struct error *err, struct service_row **rows, size_t n,
+			  const struct store_broken *broken, size_t n_broken)
+{
+	struct fixture *f = ud;
+
+	(void)broken;
+	assert_null(err);
+	assert_int_equal(n, 1);
+	assert_int_equal(n_broken, 0);
+	json_object_set_new(rows[0]->options, "colour", json_string("red"));
+	store_service_put(f->store, rows[0], saved, f);
+	service_row_free(rows[0]);
+	free(rows);
+}
+
+static void a_service_that_cannot_be_used_can_be_deleted_once(void **state)
+{
+	struct fixture *f = *state;
+	struct error err = ERROR_INIT;
+
+	assert_int_equal(create(f, "docs", "a.txt", false, NULL), 0);
+	close_daemon(f);
+	open_parts(f);
+	store_services_load(f->store, spoil_options, f);
+	finish(f, 0);
+	manager_load(f->m, loaded, f);
+	finish(f, 0);
+	struct service *svc = manager_find(f->m, "docs");
+
+	assert_string_equal(service_state_text(svc), "failed");
+	assert_int_equal(manager_start(f->m, svc, done, f, &err), -EINVAL);
+	assert_int_equal(manager_delete(f->m, svc, false, done, f, &err), 0);
+	assert_int_equal(manager_delete(f->m, svc, false, done, f, &err), -EBUSY);
+	finish(f, 0);
+	assert_null(manager_find(f->m, "docs"));
+	error_done(&err);
+}
+
+static void who_waits_for_a_service_that_is_deleted_is_told_so(void **state)
+{
+	struct fixture *f = *state;
+	struct fixture other = {0};
+
+	assert_int_equal(create(f, NULL, "a.txt", true, NULL), 0);
+	struct service *svc = f->svc;
+
+	assert_int_equal(manager_delete(f->m, svc, true, done, &other, NULL), 0);
+	assert_int_equal(manager_start(f->m, svc, done, f, NULL), -EBUSY);
+	run_until(f, &other.answered);
+	other.answered = false;
+	/* The other way round: the start is under way, then the deletion comes. */
+	assert_int_equal(create(f, NULL, "a.txt", true, NULL), 0);
+	svc = f->svc;
+	assert_int_equal(finish(f, manager_start(f->m, svc, done, f, NULL)), 0);
+	assert_int_equal(manager_stop_service(f->m, svc, true, done, f, NULL), 0);
+	assert_int_equal(manager_delete(f->m, svc, true, done, &other, NULL), 0);
+	run_until(f, &other.answered);
+	other.answered = false;
+	finish(f, 0);
+	if (!f->svc) {
+		assert_int_equal(f->kind, ERROR_NO_SUCH_SERVICE);
+		assert_int_equal(f->code, ENOENT);
+	}
+}
+
+static void a_port_that_is_edited_counts_from_the_next_start(void **state)
+{
+	struct fixture *f = *state;
+	json_t *restart = NULL;
+
+	assert_int_equal(create(f, "docs", "a.txt", false, NULL), 0);
+	assert_int_equal(create(f, "spare", "a.txt", false, NULL), 0);
+	_cleanup_free_ char *spare = member(f, "spare", "url");
+	int port = (int)strtoul(strrchr(spare, ':') + 1, NULL, 10);
+
+	assert_int_equal(finish(f, manager_delete(f->m, f->svc, true, done, f, NULL)), 0);
+	struct service *svc = manager_find(f->m, "docs");
+
+	assert_int_equal(finish(f, manager_start(f->m, svc, done, f, NULL)), 0);
+	wait_for_state(f, "docs", "running");
+	json_t *changes = json_pack("{s:i}", "port", port);
+
+	assert_int_equal(finish(f, manager_edit(f->m, svc, changes, NULL, &restart, done, f, NULL)),
+			 0);
+	assert_int_equal(json_array_size(restart), 1);
+	assert_true(accepts(f, "docs"));
+	assert_int_equal(finish(f, manager_restart(f->m, svc, done, f, NULL)), 0);
+	wait_for_state(f, "docs", "running");
+	_cleanup_free_ char *url = member(f, "docs", "url");
+
+	assert_string_equal(url, spare);
+	assert_true(accepts(f, "docs"));
+	json_decref(changes);
+	json_decref(restart);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -561,6 +701,10 @@ int main(void)
 		WITH_LOOP(a_one_off_is_not_saved_unless_it_is_kept),
 		WITH_LOOP(a_taken_port_is_refused_and_a_foreign_one_fails_the_start),
 		WITH_LOOP(stopping_the_daemon_ends_what_is_being_made),
+		WITH_LOOP(stopping_the_daemon_before_it_has_loaded_starts_nothing),
+		WITH_LOOP(a_service_that_cannot_be_used_can_be_deleted_once),
+		WITH_LOOP(who_waits_for_a_service_that_is_deleted_is_told_so),
+		WITH_LOOP(a_port_that_is_edited_counts_from_the_next_start),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
