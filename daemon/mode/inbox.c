@@ -15,138 +15,31 @@
 #include <unistd.h>
 
 #include "base/fsutil.h"
+#include "mode/inboxdir.h"
 #include "proto/base/alloc.h"
 #include "proto/base/crypto.h"
 
-#define INCOMING     ".incoming"
-#define FILES        "files"
-#define MESSAGE      "message.txt"
-#define ID_LEN       8
-#define MAX_DEPTH    16 /* of directories in a data directory, for measuring */
-#define STAMP_TRIES  1000
-#define MESSAGE_ROOM (INBOX_DAY_LEN + INBOX_STAMP_LEN + 32)
+#define FILES       "files"
+#define MESSAGE     "message.txt"
+#define MAX_DEPTH   16 /* of directories in a data directory, for measuring */
+#define STAMP_TRIES 1000
 
-_Static_assert(INBOX_STAGING_LEN == 2 * ID_LEN + 1, "RUN/SUBMISSION");
+_Static_assert(INBOX_STAGING_LEN == 2 * INBOXDIR_ID_LEN + 1, "RUN/SUBMISSION");
 
 struct inbox {
 	int fd;       /* DATA */
 	int incoming; /* DATA/.incoming */
 	int run;      /* DATA/.incoming/RUN, locked */
-	char run_name[ID_LEN + 1];
+	char run_name[INBOXDIR_ID_LEN + 1];
 	uint64_t min_free;
 };
 
-/* --- small things --- */
-
-static int open_dir_at(int fd, const char *name)
-{
-	int dir = openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-
-	return dir < 0 ? -errno : dir;
-}
-
-static int make_dir_at(int fd, const char *name)
-{
-	return mkdirat(fd, name, 0700) < 0 && errno != EEXIST ? -errno : 0;
-}
-
-static int sync_fd(int fd)
-{
-	return fsync(fd) < 0 ? -errno : 0;
-}
-
-static bool exists_at(int fd, const char *name)
-{
-	return faccessat(fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
-/* Never over something else: 0, -EEXIST, -ENOENT ... */
-static int rename_new(int from_fd, const char *from, int to_fd, const char *to)
-{
-	if (syscall(SYS_renameat2, from_fd, from, to_fd, to, RENAME_NOREPLACE) == 0) {
-		return 0;
-	}
-	if (errno != EINVAL && errno != ENOSYS) {
-		return -errno;
-	}
-	/* A file system that cannot promise it: nobody else makes such names. */
-	if (exists_at(to_fd, to)) {
-		return -EEXIST;
-	}
-	return renameat(from_fd, from, to_fd, to) < 0 ? -errno : 0;
-}
-
-static bool is_dots(const char *name)
-{
-	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
-}
-
-/* name and all that is below it; what cannot be removed stays. */
-static void remove_tree(int fd, const char *name, int depth)
-{
-	if (unlinkat(fd, name, 0) == 0 || (errno != EISDIR && errno != EPERM) || depth == 0) {
-		return;
-	}
-	int dir = open_dir_at(fd, name);
-	DIR *d = dir < 0 ? NULL : fdopendir(dir);
-	struct dirent *entry;
-
-	if (!d) {
-		close_fdp(&dir);
-		return;
-	}
-	while ((entry = readdir(d))) {
-		if (!is_dots(entry->d_name)) {
-			remove_tree(dirfd(d), entry->d_name, depth - 1);
-		}
-	}
-	closedir(d);
-	unlinkat(fd, name, AT_REMOVEDIR);
-}
-
 /* --- places --- */
-
-static bool matches(const char *s, const char *shape)
-{
-	for (; *s && *shape; s++, shape++) {
-		bool ok = *shape == '9'   ? *s >= '0' && *s <= '9'
-			  : *shape == 'x' ? (*s >= 'a' && *s <= 'z') || (*s >= '2' && *s <= '7')
-					  : *s == *shape;
-
-		if (!ok) {
-			return false;
-		}
-	}
-	return *s == *shape;
-}
 
 bool inbox_place_valid(const struct inbox_place *p)
 {
-	return matches(p->staging, "xxxxxxxx/xxxxxxxx") && matches(p->day, "9999-99-99") &&
-	       matches(p->stamp, "999999999999");
-}
-
-static void name_time(int64_t us, struct inbox_place *ret)
-{
-	time_t t = (time_t)(us / 1000000);
-	struct tm tm;
-
-	if (us < 0 || !gmtime_r(&t, &tm) || tm.tm_year > 8099) {
-		memset(&tm, 0, sizeof(tm));
-		tm.tm_year = 70;
-		tm.tm_mday = 1;
-	}
-	snprintf(ret->day, sizeof(ret->day), "%04u-%02u-%02u",
-		 (unsigned)(tm.tm_year + 1900) % 10000, (unsigned)(tm.tm_mon + 1) % 100,
-		 (unsigned)tm.tm_mday % 100);
-	snprintf(ret->stamp, sizeof(ret->stamp), "%02u%02u%02u%06u", (unsigned)tm.tm_hour % 100,
-		 (unsigned)tm.tm_min % 100, (unsigned)tm.tm_sec % 100, (unsigned)(us % 1000000));
-}
-
-static const char *message_name(const char *stamp, char room[static MESSAGE_ROOM])
-{
-	snprintf(room, MESSAGE_ROOM, "%s-%s", stamp, MESSAGE);
-	return room;
+	return inboxdir_matches(p->staging, "xxxxxxxx/xxxxxxxx") &&
+	       inboxdir_matches(p->day, "9999-99-99") && inboxdir_matches(p->stamp, "999999999999");
 }
 
 /* The next microsecond, as digits; after the last one of a day its first. */
@@ -158,9 +51,10 @@ static void next_stamp(char stamp[INBOX_STAMP_LEN + 1])
 		memset(stamp, '0', INBOX_STAMP_LEN);
 		return;
 	}
-	/* 60 seconds are no second: such names sort right all the same. */
 	for (int i = INBOX_STAMP_LEN - 1; i >= 0; i--) {
-		if (stamp[i] < '9') {
+		char top = i == 2 || i == 4 ? '5' : '9'; /* tens of minutes and seconds */
+
+		if (stamp[i] < top) {
 			stamp[i]++;
 			return;
 		}
@@ -172,11 +66,13 @@ static void next_stamp(char stamp[INBOX_STAMP_LEN + 1])
 static int move_to(int from_fd, const char *from, int day_fd, char stamp[INBOX_STAMP_LEN + 1],
 		   bool message)
 {
-	char room[MESSAGE_ROOM];
+	char room[INBOXDIR_NAME_ROOM];
 
 	for (int i = 0; i < STAMP_TRIES; i++) {
-		int r = rename_new(from_fd, from, day_fd,
-				   message ? message_name(stamp, room) : stamp);
+		int r = inboxdir_rename_new(from_fd, from, day_fd,
+					    message ? inboxdir_name(stamp, INBOXDIR_MESSAGE_TAIL,
+								    room)
+						    : stamp);
 
 		if (r != -EEXIST) {
 			return r;
@@ -190,35 +86,12 @@ static int move_to(int from_fd, const char *from, int day_fd, char stamp[INBOX_S
 
 static int open_incoming(struct inbox *b)
 {
-	int r = make_dir_at(b->fd, INCOMING);
+	int r = inboxdir_make(b->fd, INBOXDIR_INCOMING);
 
 	if (r == 0) {
-		b->incoming = r = open_dir_at(b->fd, INCOMING);
+		b->incoming = r = inboxdir_open(b->fd, INBOXDIR_INCOMING);
 	}
-	return r < 0 ? r : sync_fd(b->fd);
-}
-
-/* A directory of our own; while the parent is locked nobody sweeps. */
-static int open_run(struct inbox *b)
-{
-	int r;
-
-	crypto_random_name(b->run_name, ID_LEN);
-	if (flock(b->incoming, LOCK_EX) < 0) {
-		return -errno;
-	}
-	r = make_dir_at(b->incoming, b->run_name);
-	if (r == 0) {
-		b->run = r = open_dir_at(b->incoming, b->run_name);
-	}
-	if (r >= 0) {
-		r = flock(b->run, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
-	}
-	if (r >= 0) {
-		r = sync_fd(b->incoming);
-	}
-	flock(b->incoming, LOCK_UN);
-	return r;
+	return r < 0 ? r : inboxdir_sync(b->fd);
 }
 
 int inbox_open(const char *path, uint64_t min_free, struct inbox **ret, struct error *err)
@@ -234,7 +107,7 @@ int inbox_open(const char *path, uint64_t min_free, struct inbox **ret, struct e
 	b->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	r = b->fd < 0 ? -errno : open_incoming(b);
 	if (r == 0) {
-		r = open_run(b);
+		b->run = r = inboxdir_make_run(b->incoming, b->run_name);
 	}
 	if (r < 0) {
 		error_set_kind(err, -r, ERROR_PATH_NOT_READABLE, path, strerror(-r),
@@ -257,7 +130,7 @@ void inbox_close(struct inbox *b)
 	if (b->run >= 0) {
 		/* Both only if nothing is in them. */
 		unlinkat(b->incoming, b->run_name, AT_REMOVEDIR);
-		unlinkat(b->fd, INCOMING, AT_REMOVEDIR);
+		unlinkat(b->fd, INBOXDIR_INCOMING, AT_REMOVEDIR);
 	}
 	close_fdp(&b->run);
 	close_fdp(&b->incoming);
@@ -267,7 +140,7 @@ void inbox_close(struct inbox *b)
 
 void inbox_sweep(const struct inbox *b)
 {
-	int dir = flock(b->incoming, LOCK_EX) < 0 ? -1 : open_dir_at(b->incoming, ".");
+	int dir = flock(b->incoming, LOCK_EX) < 0 ? -1 : inboxdir_open(b->incoming, ".");
 	DIR *d = dir < 0 ? NULL : fdopendir(dir);
 	struct dirent *entry;
 
@@ -276,15 +149,15 @@ void inbox_sweep(const struct inbox *b)
 		return;
 	}
 	while ((entry = readdir(d))) {
-		if (is_dots(entry->d_name) || strcmp(entry->d_name, b->run_name) == 0) {
+		if (inboxdir_is_dots(entry->d_name) || strcmp(entry->d_name, b->run_name) == 0) {
 			continue;
 		}
-		_cleanup_close_ int run = open_dir_at(b->incoming, entry->d_name);
+		_cleanup_close_ int run = inboxdir_open(b->incoming, entry->d_name);
 
 		if (run >= 0 && flock(run, LOCK_EX | LOCK_NB) < 0) {
 			continue;
 		}
-		remove_tree(b->incoming, entry->d_name, 4);
+		inboxdir_remove_tree(b->incoming, entry->d_name, 4);
 	}
 	closedir(d);
 	flock(b->incoming, LOCK_UN);
@@ -292,7 +165,7 @@ void inbox_sweep(const struct inbox *b)
 
 static int add_usage(int fd, const char *name, int depth, uint64_t *sum)
 {
-	int dir = open_dir_at(fd, name);
+	int dir = inboxdir_open(fd, name);
 	DIR *d = dir < 0 ? NULL : fdopendir(dir);
 	struct dirent *entry;
 
@@ -304,7 +177,8 @@ static int add_usage(int fd, const char *name, int depth, uint64_t *sum)
 		struct stat st;
 
 		/* What comes in is counted by who lets it in. */
-		if (is_dots(entry->d_name) || strcmp(entry->d_name, INCOMING) == 0 ||
+		if (inboxdir_is_dots(entry->d_name) ||
+		    strcmp(entry->d_name, INBOXDIR_INCOMING) == 0 ||
 		    fstatat(dirfd(d), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
 			continue;
 		}
@@ -345,12 +219,12 @@ int inbox_room(const struct inbox *b, uint64_t bytes, uint64_t files)
 /* Of the last component: "RUN/SUBMISSION" -> its directory, opened step by step. */
 static int open_staging(const struct inbox *b, const char *staging, int *ret_run)
 {
-	char run[ID_LEN + 1];
+	char run[INBOXDIR_ID_LEN + 1];
 
-	memcpy(run, staging, ID_LEN);
-	run[ID_LEN] = '\0';
-	*ret_run = open_dir_at(b->incoming, run);
-	return *ret_run < 0 ? *ret_run : open_dir_at(*ret_run, staging + ID_LEN + 1);
+	memcpy(run, staging, INBOXDIR_ID_LEN);
+	run[INBOXDIR_ID_LEN] = '\0';
+	*ret_run = inboxdir_open(b->incoming, run);
+	return *ret_run < 0 ? *ret_run : inboxdir_open(*ret_run, staging + INBOXDIR_ID_LEN + 1);
 }
 
 int inbox_complete(const struct inbox *b, const struct inbox_place *p)
@@ -366,26 +240,26 @@ int inbox_complete(const struct inbox *b, const struct inbox_place *p)
 	if (staging == -ENOENT) {
 		return 0;
 	}
-	r = staging < 0 ? staging : make_dir_at(b->fd, p->day);
+	r = staging < 0 ? staging : inboxdir_make(b->fd, p->day);
 	if (r < 0) {
 		return r;
 	}
-	day = open_dir_at(b->fd, p->day);
+	day = inboxdir_open(b->fd, p->day);
 	if (day < 0) {
 		return day;
 	}
-	r = exists_at(staging, FILES) ? move_to(staging, FILES, day, to.stamp, false) : 0;
-	if (r == 0 && exists_at(staging, MESSAGE)) {
+	r = inboxdir_exists(staging, FILES) ? move_to(staging, FILES, day, to.stamp, false) : 0;
+	if (r == 0 && inboxdir_exists(staging, MESSAGE)) {
 		r = move_to(staging, MESSAGE, day, to.stamp, true);
 	}
 	if (r == 0) {
-		r = sync_fd(day);
+		r = inboxdir_sync(day);
 	}
 	if (r == 0) {
-		r = sync_fd(b->fd);
+		r = inboxdir_sync(b->fd);
 	}
 	if (r == 0) {
-		unlinkat(run, p->staging + ID_LEN + 1, AT_REMOVEDIR);
+		unlinkat(run, p->staging + INBOXDIR_ID_LEN + 1, AT_REMOVEDIR);
 	}
 	return r;
 }
@@ -394,7 +268,7 @@ int inbox_complete(const struct inbox *b, const struct inbox_place *p)
 
 struct inbox_sub {
 	const struct inbox *b;
-	char id[ID_LEN + 1];
+	char id[INBOXDIR_ID_LEN + 1];
 	int error;
 	int dir;   /* RUN/SUBMISSION; -1: nothing is on the disk yet */
 	int files; /* the directory "files"; -1: no file yet */
@@ -409,7 +283,7 @@ struct inbox_sub *inbox_sub_new(const struct inbox *b)
 
 	s->b = b;
 	s->dir = s->files = s->out = -1;
-	crypto_random_name(s->id, ID_LEN);
+	crypto_random_name(s->id, INBOXDIR_ID_LEN);
 	return s;
 }
 
@@ -433,7 +307,7 @@ static int make_and_open(int at, const char *name, int *fd)
 	if (mkdirat(at, name, 0700) < 0) {
 		return -errno;
 	}
-	r = open_dir_at(at, name);
+	r = inboxdir_open(at, name);
 	*fd = r < 0 ? -1 : r;
 	return r < 0 ? r : 0;
 }
@@ -486,7 +360,7 @@ static int end_out(struct inbox_sub *s)
 	int r = s->out < 0 ? -EINVAL : set_time(s->out);
 
 	if (r == 0) {
-		r = sync_fd(s->out);
+		r = inboxdir_sync(s->out);
 	}
 	close_fdp(&s->out);
 	s->out = -1;
@@ -543,19 +417,20 @@ int inbox_sub_write(struct inbox_sub *s, struct span records)
 
 static int open_day(const struct inbox *b, const char *day, int *ret)
 {
-	int r = make_dir_at(b->fd, day);
+	int r = inboxdir_make(b->fd, day);
 
 	if (r == 0) {
-		*ret = r = open_dir_at(b->fd, day);
+		*ret = r = inboxdir_open(b->fd, day);
 	}
 	return r < 0 ? r : 0;
 }
 
 static bool is_free(int day_fd, const char *stamp)
 {
-	char room[MESSAGE_ROOM];
+	char room[INBOXDIR_NAME_ROOM];
 
-	return !exists_at(day_fd, stamp) && !exists_at(day_fd, message_name(stamp, room));
+	return !inboxdir_exists(day_fd, stamp) &&
+	       !inboxdir_exists(day_fd, inboxdir_name(stamp, INBOXDIR_MESSAGE_TAIL, room));
 }
 
 static int choose_place(struct inbox_sub *s, int64_t when_us)
@@ -564,12 +439,12 @@ static int choose_place(struct inbox_sub *s, int64_t when_us)
 	int r;
 
 	snprintf(s->place.staging, sizeof(s->place.staging), "%s/%s", s->b->run_name, s->id);
-	name_time(when_us, &s->place);
+	inboxdir_name_time(when_us, s->place.day, s->place.stamp);
 	r = open_day(s->b, s->place.day, &day);
 	for (int i = 0; r == 0 && i < STAMP_TRIES && !is_free(day, s->place.stamp); i++) {
-		name_time(when_us + i + 1, &s->place);
+		inboxdir_name_time(when_us + i + 1, s->place.day, s->place.stamp);
 	}
-	return r == 0 ? sync_fd(s->b->fd) : r;
+	return r == 0 ? inboxdir_sync(s->b->fd) : r;
 }
 
 int inbox_sub_settle(struct inbox_sub *s, int64_t when_us, struct inbox_place *ret)
@@ -581,13 +456,13 @@ int inbox_sub_settle(struct inbox_sub *s, int64_t when_us, struct inbox_place *r
 
 	if (r == 0 && s->files >= 0) {
 		r = set_time(s->files);
-		r = r == 0 ? sync_fd(s->files) : r;
+		r = r == 0 ? inboxdir_sync(s->files) : r;
 	}
 	if (r == 0) {
-		r = sync_fd(s->dir);
+		r = inboxdir_sync(s->dir);
 	}
 	if (r == 0) {
-		r = sync_fd(s->b->run);
+		r = inboxdir_sync(s->b->run);
 	}
 	if (r == 0) {
 		r = choose_place(s, when_us);
@@ -603,7 +478,7 @@ int inbox_sub_commit(struct inbox_sub *s)
 {
 	_cleanup_close_ int day = -1;
 	char files_stamp[INBOX_STAMP_LEN + 1], message_stamp[INBOX_STAMP_LEN + 1];
-	char room[MESSAGE_ROOM];
+	char room[INBOXDIR_NAME_ROOM];
 	bool files_moved = false, message_moved = false;
 	int r = open_day(s->b, s->place.day, &day);
 
@@ -618,16 +493,17 @@ int inbox_sub_commit(struct inbox_sub *s)
 		message_moved = r == 0;
 	}
 	if (r == 0) {
-		r = sync_fd(day);
+		r = inboxdir_sync(day);
 	}
 	if (r == 0) {
-		r = sync_fd(s->b->fd);
+		r = inboxdir_sync(s->b->fd);
 	}
 	if (r < 0 && message_moved) {
-		rename_new(day, message_name(message_stamp, room), s->dir, MESSAGE);
+		inboxdir_rename_new(day, inboxdir_name(message_stamp, INBOXDIR_MESSAGE_TAIL, room),
+				    s->dir, MESSAGE);
 	}
 	if (r < 0 && files_moved) {
-		rename_new(day, files_stamp, s->dir, FILES);
+		inboxdir_rename_new(day, files_stamp, s->dir, FILES);
 	}
 	if (r == 0) {
 		unlinkat(s->b->run, s->id, AT_REMOVEDIR);
@@ -639,6 +515,6 @@ int inbox_sub_commit(struct inbox_sub *s)
 void inbox_sub_discard(struct inbox_sub *s)
 {
 	if (s->dir >= 0) {
-		remove_tree(s->b->run, s->id, 3);
+		inboxdir_remove_tree(s->b->run, s->id, 3);
 	}
 }

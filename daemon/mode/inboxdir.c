@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+#include "mode/inboxdir.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "proto/base/alloc.h"
+#include "proto/base/crypto.h"
+
+int inboxdir_open(int fd, const char *name)
+{
+	int dir = openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	return dir < 0 ? -errno : dir;
+}
+
+int inboxdir_make(int fd, const char *name)
+{
+	return mkdirat(fd, name, 0700) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+int inboxdir_sync(int fd)
+{
+	return fsync(fd) < 0 ? -errno : 0;
+}
+
+bool inboxdir_exists(int fd, const char *name)
+{
+	return faccessat(fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+int inboxdir_rename_new(int from_fd, const char *from, int to_fd, const char *to)
+{
+	if (syscall(SYS_renameat2, from_fd, from, to_fd, to, RENAME_NOREPLACE) == 0) {
+		return 0;
+	}
+	if (errno != EINVAL && errno != ENOSYS) {
+		return -errno;
+	}
+	/* A file system that cannot promise it: nobody else makes such names. */
+	if (inboxdir_exists(to_fd, to)) {
+		return -EEXIST;
+	}
+	return renameat(from_fd, from, to_fd, to) < 0 ? -errno : 0;
+}
+
+bool inboxdir_is_dots(const char *name)
+{
+	return strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+void inboxdir_remove_tree(int fd, const char *name, int depth)
+{
+	if (unlinkat(fd, name, 0) == 0 || (errno != EISDIR && errno != EPERM) || depth == 0) {
+		return;
+	}
+	int dir = inboxdir_open(fd, name);
+	DIR *d = dir < 0 ? NULL : fdopendir(dir);
+	struct dirent *entry;
+
+	if (!d) {
+		close_fdp(&dir);
+		return;
+	}
+	while ((entry = readdir(d))) {
+		if (!inboxdir_is_dots(entry->d_name)) {
+			inboxdir_remove_tree(dirfd(d), entry->d_name, depth - 1);
+		}
+	}
+	closedir(d);
+	unlinkat(fd, name, AT_REMOVEDIR);
+}
+
+bool inboxdir_matches(const char *s, const char *shape)
+{
+	for (; *s && *shape; s++, shape++) {
+		bool ok = *shape == '9'   ? *s >= '0' && *s <= '9'
+			  : *shape == 'x' ? (*s >= 'a' && *s <= 'z') || (*s >= '2' && *s <= '7')
+					  : *s == *shape;
+
+		if (!ok) {
+			return false;
+		}
+	}
+	return *s == *shape;
+}
+
+void inboxdir_name_time(int64_t us, char day[INBOX_DAY_LEN + 1], char stamp[INBOX_STAMP_LEN + 1])
+{
+	time_t t = (time_t)(us / 1000000);
+	struct tm tm;
+
+	if (us < 0 || !gmtime_r(&t, &tm) || tm.tm_year > 8099) {
+		memset(&tm, 0, sizeof(tm));
+		tm.tm_year = 70;
+		tm.tm_mday = 1;
+	}
+	snprintf(day, INBOX_DAY_LEN + 1, "%04u-%02u-%02u", (unsigned)(tm.tm_year + 1900) % 10000,
+		 (unsigned)(tm.tm_mon + 1) % 100, (unsigned)tm.tm_mday % 100);
+	snprintf(stamp, INBOX_STAMP_LEN + 1, "%02u%02u%02u%06u", (unsigned)tm.tm_hour % 100,
+		 (unsigned)tm.tm_min % 100, (unsigned)tm.tm_sec % 100, (unsigned)(us % 1000000));
+}
+
+int inboxdir_make_run(int incoming_fd, char ret_name[INBOXDIR_ID_LEN + 1])
+{
+	int run = -1, r;
+
+	crypto_random_name(ret_name, INBOXDIR_ID_LEN);
+	if (flock(incoming_fd, LOCK_EX) < 0) {
+		return -errno;
+	}
+	r = inboxdir_make(incoming_fd, ret_name);
+	if (r == 0) {
+		run = r = inboxdir_open(incoming_fd, ret_name);
+	}
+	if (r >= 0) {
+		r = flock(run, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
+	}
+	if (r >= 0) {
+		r = inboxdir_sync(incoming_fd);
+	}
+	flock(incoming_fd, LOCK_UN);
+	if (r < 0) {
+		close_fdp(&run);
+	}
+	return r < 0 ? r : run;
+}
+
+const char *inboxdir_name(const char *stamp, const char *tail, char room[static INBOXDIR_NAME_ROOM])
+{
+	snprintf(room, INBOXDIR_NAME_ROOM, "%s%s", stamp, tail);
+	return room;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Steps on an inbox's directories, and how its names are made; for inbox.c and submissions.c only.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "mode/inbox.h"
+
+#define INBOXDIR_INCOMING     ".incoming"
+#define INBOXDIR_ID_LEN       8 /* of RUN and SUBMISSION */
+#define INBOXDIR_MESSAGE_TAIL "-message.txt"
+#define INBOXDIR_SEALED_TAIL  ".zip.age"
+/* A stamp with the longer of these, and a NUL. */
+#define INBOXDIR_NAME_ROOM (INBOX_STAMP_LEN + 16)
+
+/* name beneath fd, no link: the descriptor or -errno. */
+int inboxdir_open(int fd, const char *name);
+/* 0 also if it is there already. */
+int inboxdir_make(int fd, const char *name);
+int inboxdir_sync(int fd);
+bool inboxdir_exists(int fd, const char *name);
+/* Never over something else: 0, -EEXIST, -ENOENT ... */
+int inboxdir_rename_new(int from_fd, const char *from, int to_fd, const char *to);
+/* "." or ".." */
+bool inboxdir_is_dots(const char *name);
+/* name and all that is below it, so deep; what cannot be removed stays. */
+void inboxdir_remove_tree(int fd, const char *name, int depth);
+/* A directory of one's own in .incoming, locked: its descriptor; while that is open nobody sweeps.
+ */
+int inboxdir_make_run(int incoming_fd, char ret_name[INBOXDIR_ID_LEN + 1]);
+/* The day and time of so many microseconds since 1970; what cannot be is 1970's first. */
+void inboxdir_name_time(int64_t us, char day[INBOX_DAY_LEN + 1], char stamp[INBOX_STAMP_LEN + 1]);
+/* s against a shape of 9 (a digit), x (a-z, 2-7) and characters that stand for themselves. */
+bool inboxdir_matches(const char *s, const char *shape);
+const char *inboxdir_name(const char *stamp, const char *tail,
+			  char room[static INBOXDIR_NAME_ROOM]);
