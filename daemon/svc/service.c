@@ -164,7 +164,7 @@ void service_free(struct service *svc)
 
 /* --- going down --- */
 
-static void take_down(struct service *svc);
+static void take_down(struct service *svc, bool cut);
 
 static void all_down(struct service *svc)
 {
@@ -223,7 +223,12 @@ static void server_closed(void *ud)
 }
 
 /* All parts, now. The onion first: nobody shall be sent to a socket that is gone. */
-static void take_down(struct service *svc)
+/*
+ * cut: open circuits are closed too. Not after an end in peace: what visitors
+ * were handed last is still on its way through tor, and a circuit of an onion
+ * that is gone takes no new streams.
+ */
+static void take_down(struct service *svc, bool cut)
 {
 	svc->taking_down = true;
 	svc->drain_until = 0;
@@ -231,7 +236,7 @@ static void take_down(struct service *svc)
 	stop_key(svc);
 	if (svc->onion) {
 		svc->closing++;
-		onion_remove(take_ptr(svc->onion), true, onion_removed, svc);
+		onion_remove(take_ptr(svc->onion), cut, onion_removed, svc);
 	}
 	if (svc->server) {
 		svc->closing++;
@@ -266,16 +271,18 @@ void service_stop(struct service *svc, bool cut)
 			manager_drain_started(svc->m);
 			return;
 		}
-		take_down(svc);
+		take_down(svc, cut);
 	} else if (cut && svc->drain_until) {
-		take_down(svc);
+		take_down(svc, true);
 	}
 }
 
 void service_drain_tick(struct service *svc, uint64_t now_ms)
 {
-	if (svc->drain_until && (now_ms >= svc->drain_until || !has_running_transfers(svc))) {
-		take_down(svc);
+	bool running = has_running_transfers(svc);
+
+	if (svc->drain_until && (now_ms >= svc->drain_until || !running)) {
+		take_down(svc, running);
 	}
 }
 
@@ -286,7 +293,7 @@ static void fail(struct service *svc, const char *why)
 	}
 	log_error("service %s: %s", svc->row->name, why);
 	service_set_state(svc, SERVICE_FAILED, why);
-	take_down(svc);
+	take_down(svc, true);
 }
 
 /* --- coming up --- */
