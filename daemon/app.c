@@ -7,10 +7,12 @@
 #include "app.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sysexits.h>
 #include <unistd.h>
@@ -40,6 +42,7 @@ struct app {
 	struct manager *manager;
 	struct rpc_server *rpc;
 	struct rpc_env env;
+	int runtime_lock;
 	uv_signal_t signals[3]; /* TERM, INT, HUP */
 	bool stopping;
 	int exit_status;
@@ -332,6 +335,27 @@ static void give_up(struct app *app, int exit_status, struct error *err)
 	}
 }
 
+/*
+ * Before anything of another daemon's in that directory is touched: tor's control
+ * socket and those of services are there too. Released with the process, also when it is killed.
+ */
+static int lock_runtime_dir(struct app *app, struct error *err)
+{
+	_cleanup_free_ char *path = xasprintf("%s/lock", app->config->runtime_dir);
+
+	app->runtime_lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (app->runtime_lock < 0) {
+		error_set(err, errno, "cannot open %s: %s", path, strerror(errno));
+		return EX_CANTCREAT;
+	}
+	if (flock(app->runtime_lock, LOCK_EX | LOCK_NB) < 0) {
+		error_set(err, errno, "another onionshared has its sockets in %s",
+			  app->config->runtime_dir);
+		return EX_UNAVAILABLE;
+	}
+	return 0;
+}
+
 static void begin(struct app *app)
 {
 	struct error err = ERROR_INIT;
@@ -339,6 +363,11 @@ static void begin(struct app *app)
 
 	if (fs_mkdir_p(app->config->runtime_dir, 0711, &err) < 0) {
 		give_up(app, EX_CANTCREAT, &err);
+		return;
+	}
+	exit_status = lock_runtime_dir(app, &err);
+	if (exit_status) {
+		give_up(app, exit_status, &err);
 		return;
 	}
 	exit_status = open_store(app, &err);
@@ -374,7 +403,7 @@ static void begin(struct app *app)
 
 int app_run(const struct app_config *config)
 {
-	struct app app = {.config = config};
+	struct app app = {.config = config, .runtime_lock = -1};
 
 	raise_file_limit();
 	signal(SIGPIPE, SIG_IGN);
@@ -384,5 +413,6 @@ int app_run(const struct app_config *config)
 	uv_run(&app.loop, UV_RUN_DEFAULT);
 	ev_done(&app.ev);
 	uv_loop_close(&app.loop);
+	close_fdp(&app.runtime_lock);
 	return app.exit_status;
 }

@@ -76,10 +76,14 @@ def test_a_service_that_cannot_be_unsealed_is_shown_and_can_be_deleted(daemon):
 
 def test_a_second_daemon_on_the_same_sockets_leaves_the_first_alone(daemon, make_daemon):
     daemon.share('docs', daemon.file('a'))
-    other = make_daemon()
-    other.state, other.runtime = os.path.join(daemon.dir, 'state2'), daemon.runtime
+    other = make_daemon().start()
+    other.share('other', other.file('a'))
+    assert other.stop() == 0
+    other.runtime = daemon.runtime
+    os.truncate(other.log_file, 0)
     other.spawn()
     assert other.wait() == 69, other.log()
+    assert 'service other' not in other.log(), 'it has begun nothing'
     assert daemon.get('docs').status == 200
     assert daemon.json('status')['services']['running'] == 1
 
