@@ -248,9 +248,10 @@ class Client(Node):
         self.socks_socket = os.path.join(sockets, "socks")
         self.control_socket = os.path.join(sockets, "control")
         self.cookie_file = os.path.join(self.dir, "control_auth_cookie")
+        self._keys = {}
         self.lines = [
-            f"SocksPort 127.0.0.1:{self.socks_port}",
-            f"SocksPort unix:{self.socks_socket}",
+            f"SocksPort 127.0.0.1:{self.socks_port} ExtendedErrors",
+            f"SocksPort unix:{self.socks_socket} ExtendedErrors",
             f"ControlSocket {self.control_socket}",
         ]
 
@@ -269,19 +270,26 @@ class Client(Node):
 
     def auth_add(self, onion, private_key):
         """Gives this visitor the private key (base32, as people get it) of an onion."""
+        key = base64.b32decode(private_key.upper() + "=" * (-len(private_key) % 8))
+        self._keys[_bare(onion)] = base64.b64encode(key).decode()
         with self.control() as c:
-            give_key(c, onion, private_key)
+            self._send_keys(c, [_bare(onion)])
 
     def auth_remove(self, onion):
         """Takes the key away again, and what this tor knows of the onion with it."""
-        with self.control() as c:
-            c.command(f"ONION_CLIENT_AUTH_REMOVE {_bare(onion)}")
-            c.command("SIGNAL NEWNYM")
+        del self._keys[_bare(onion)]
+        self.forget()
 
     def forget(self):
-        """New circuits and no cached descriptors: the next visit is a newcomer's."""
+        """New circuits and no cached descriptors: the next visit is a newcomer's with our keys."""
         with self.control() as c:
+            # takes every key that is not in a file with it
             c.command("SIGNAL NEWNYM")
+            self._send_keys(c, self._keys)
+
+    def _send_keys(self, control, onions):
+        for onion in onions:
+            control.command(f"ONION_CLIENT_AUTH_ADD {onion} x25519:{self._keys[onion]}")
 
     def curl_args(self, isolate=None):
         """For curl's command line. isolate: any word; equal words share circuits."""
