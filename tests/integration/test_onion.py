@@ -50,11 +50,17 @@ def visit(client, service, target='/', *args, seconds=60, isolate=None):
 
 
 def reached(client, service, target='/', *args, seconds=LONG):
-    """The body, tried again until the service can be reached: tor caches failures briefly."""
+    """The body, tried again until the service can be reached: as a newcomer each time.
+
+    A tor that failed to get in remembers so for minutes, while others get in.
+    """
     def attempt():
-        client_status, body = visit(client, service, target, '-f', *args,
+        client_status, body = visit(client, service, target, '-f', *args, seconds=45,
                                     isolate=f'{time.monotonic()}')
-        return (body,) if client_status == 0 else None
+        if client_status == 0:
+            return (body,)
+        client.forget()
+        return None
     return until(attempt, f'{service["url"]} is reached', seconds, step=0.5)[0]
 
 
