@@ -27,10 +27,8 @@
 _Static_assert(INBOX_STAGING_LEN == 2 * INBOXDIR_ID_LEN + 1, "RUN/SUBMISSION");
 
 struct inbox {
-	int fd;       /* DATA */
-	int incoming; /* DATA/.incoming */
-	int run;      /* DATA/.incoming/RUN, locked */
-	char run_name[INBOXDIR_ID_LEN + 1];
+	int fd; /* DATA */
+	struct inboxdir_run run;
 	uint64_t min_free;
 };
 
@@ -84,31 +82,18 @@ static int move_to(int from_fd, const char *from, int day_fd, char stamp[INBOX_S
 
 /* --- the directory --- */
 
-static int open_incoming(struct inbox *b)
-{
-	int r = inboxdir_make(b->fd, INBOXDIR_INCOMING);
-
-	if (r == 0) {
-		b->incoming = r = inboxdir_open(b->fd, INBOXDIR_INCOMING);
-	}
-	return r < 0 ? r : inboxdir_sync(b->fd);
-}
-
 int inbox_open(const char *path, uint64_t min_free, struct inbox **ret, struct error *err)
 {
 	struct inbox *b = xnew(struct inbox);
 	int r = fs_mkdir_p(path, 0700, err);
 
-	b->fd = b->incoming = b->run = -1;
+	b->fd = b->run.incoming = b->run.run = -1;
 	b->min_free = min_free;
 	if (r < 0) {
 		goto fail;
 	}
 	b->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	r = b->fd < 0 ? -errno : open_incoming(b);
-	if (r == 0) {
-		b->run = r = inboxdir_make_run(b->incoming, b->run_name);
-	}
+	r = b->fd < 0 ? -errno : inboxdir_run_open(b->fd, &b->run);
 	if (r < 0) {
 		error_set_kind(err, -r, ERROR_PATH_NOT_READABLE, path, strerror(-r),
 			       "cannot keep submissions in %s: %s", path, strerror(-r));
@@ -127,20 +112,14 @@ void inbox_close(struct inbox *b)
 	if (!b) {
 		return;
 	}
-	if (b->run >= 0) {
-		/* Both only if nothing is in them. */
-		unlinkat(b->incoming, b->run_name, AT_REMOVEDIR);
-		unlinkat(b->fd, INBOXDIR_INCOMING, AT_REMOVEDIR);
-	}
-	close_fdp(&b->run);
-	close_fdp(&b->incoming);
+	inboxdir_run_close(b->fd, &b->run);
 	close_fdp(&b->fd);
 	free(b);
 }
 
 void inbox_sweep(const struct inbox *b)
 {
-	int dir = flock(b->incoming, LOCK_EX) < 0 ? -1 : inboxdir_open(b->incoming, ".");
+	int dir = flock(b->run.incoming, LOCK_EX) < 0 ? -1 : inboxdir_open(b->run.incoming, ".");
 	DIR *d = dir < 0 ? NULL : fdopendir(dir);
 	struct dirent *entry;
 
@@ -149,18 +128,18 @@ void inbox_sweep(const struct inbox *b)
 		return;
 	}
 	while ((entry = readdir(d))) {
-		if (inboxdir_is_dots(entry->d_name) || strcmp(entry->d_name, b->run_name) == 0) {
+		if (inboxdir_is_dots(entry->d_name) || strcmp(entry->d_name, b->run.name) == 0) {
 			continue;
 		}
-		_cleanup_close_ int run = inboxdir_open(b->incoming, entry->d_name);
+		_cleanup_close_ int run = inboxdir_open(b->run.incoming, entry->d_name);
 
 		if (run >= 0 && flock(run, LOCK_EX | LOCK_NB) < 0) {
 			continue;
 		}
-		inboxdir_remove_tree(b->incoming, entry->d_name, 4);
+		inboxdir_remove_tree(b->run.incoming, entry->d_name, 4);
 	}
 	closedir(d);
-	flock(b->incoming, LOCK_UN);
+	flock(b->run.incoming, LOCK_UN);
 }
 
 static int add_usage(int fd, const char *name, int depth, uint64_t *sum)
@@ -223,7 +202,7 @@ static int open_staging(const struct inbox *b, const char *staging, int *ret_run
 
 	memcpy(run, staging, INBOXDIR_ID_LEN);
 	run[INBOXDIR_ID_LEN] = '\0';
-	*ret_run = inboxdir_open(b->incoming, run);
+	*ret_run = inboxdir_open(b->run.incoming, run);
 	return *ret_run < 0 ? *ret_run : inboxdir_open(*ret_run, staging + INBOXDIR_ID_LEN + 1);
 }
 
@@ -322,7 +301,7 @@ static int create_at(int at, const char *name)
 static int begin_out(struct inbox_sub *s, enum inbox_record_type type, struct span name)
 {
 	char text[NAME_MAX + 1];
-	int r = make_and_open(s->b->run, s->id, &s->dir);
+	int r = make_and_open(s->b->run.run, s->id, &s->dir);
 
 	if (r == 0 && type == INBOX_FILE) {
 		r = make_and_open(s->dir, FILES, &s->files);
@@ -438,7 +417,7 @@ static int choose_place(struct inbox_sub *s, int64_t when_us)
 	_cleanup_close_ int day = -1;
 	int r;
 
-	snprintf(s->place.staging, sizeof(s->place.staging), "%s/%s", s->b->run_name, s->id);
+	snprintf(s->place.staging, sizeof(s->place.staging), "%s/%s", s->b->run.name, s->id);
 	inboxdir_name_time(when_us, s->place.day, s->place.stamp);
 	r = open_day(s->b, s->place.day, &day);
 	for (int i = 0; r == 0 && i < STAMP_TRIES && !is_free(day, s->place.stamp); i++) {
@@ -462,7 +441,7 @@ int inbox_sub_settle(struct inbox_sub *s, int64_t when_us, struct inbox_place *r
 		r = inboxdir_sync(s->dir);
 	}
 	if (r == 0) {
-		r = inboxdir_sync(s->b->run);
+		r = inboxdir_sync(s->b->run.run);
 	}
 	if (r == 0) {
 		r = choose_place(s, when_us);
@@ -506,7 +485,7 @@ int inbox_sub_commit(struct inbox_sub *s)
 		inboxdir_rename_new(day, files_stamp, s->dir, FILES);
 	}
 	if (r == 0) {
-		unlinkat(s->b->run, s->id, AT_REMOVEDIR);
+		unlinkat(s->b->run.run, s->id, AT_REMOVEDIR);
 	}
 	s->error = r;
 	return r;
@@ -515,6 +494,6 @@ int inbox_sub_commit(struct inbox_sub *s)
 void inbox_sub_discard(struct inbox_sub *s)
 {
 	if (s->dir >= 0) {
-		inboxdir_remove_tree(s->b->run, s->id, 3);
+		inboxdir_remove_tree(s->b->run.run, s->id, 3);
 	}
 }

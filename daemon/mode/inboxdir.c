@@ -15,6 +15,8 @@
 #include "proto/base/alloc.h"
 #include "proto/base/crypto.h"
 
+#define OPEN_TRIES 10
+
 int inboxdir_open(int fd, const char *name)
 {
 	int dir = openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -109,29 +111,61 @@ void inboxdir_name_time(int64_t us, char day[INBOX_DAY_LEN + 1], char stamp[INBO
 		 (unsigned)tm.tm_min % 100, (unsigned)tm.tm_sec % 100, (unsigned)(us % 1000000));
 }
 
-int inboxdir_make_run(int incoming_fd, char ret_name[INBOXDIR_ID_LEN + 1])
+/* While the parent is locked nobody sweeps. */
+static int make_run(struct inboxdir_run *ret)
 {
-	int run = -1, r;
+	int r;
 
-	crypto_random_name(ret_name, INBOXDIR_ID_LEN);
-	if (flock(incoming_fd, LOCK_EX) < 0) {
+	if (flock(ret->incoming, LOCK_EX) < 0) {
 		return -errno;
 	}
-	r = inboxdir_make(incoming_fd, ret_name);
+	r = inboxdir_make(ret->incoming, ret->name);
 	if (r == 0) {
-		run = r = inboxdir_open(incoming_fd, ret_name);
+		ret->run = r = inboxdir_open(ret->incoming, ret->name);
 	}
 	if (r >= 0) {
-		r = flock(run, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
+		r = flock(ret->run, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
 	}
 	if (r >= 0) {
-		r = inboxdir_sync(incoming_fd);
+		r = inboxdir_sync(ret->incoming);
 	}
-	flock(incoming_fd, LOCK_UN);
-	if (r < 0) {
-		close_fdp(&run);
+	flock(ret->incoming, LOCK_UN);
+	return r;
+}
+
+int inboxdir_run_open(int data_fd, struct inboxdir_run *ret)
+{
+	int r = -ENOENT;
+
+	ret->incoming = ret->run = -1;
+	crypto_random_name(ret->name, INBOXDIR_ID_LEN);
+	/* Somebody else may just remove it, because it is empty. */
+	for (int i = 0; r == -ENOENT && i < OPEN_TRIES; i++) {
+		close_fdp(&ret->incoming);
+		ret->incoming = -1;
+		r = inboxdir_make(data_fd, INBOXDIR_INCOMING);
+		if (r == 0) {
+			ret->incoming = r = inboxdir_open(data_fd, INBOXDIR_INCOMING);
+		}
+		if (r >= 0) {
+			r = inboxdir_sync(data_fd);
+		}
+		if (r == 0) {
+			r = make_run(ret);
+		}
 	}
-	return r < 0 ? r : run;
+	return r;
+}
+
+void inboxdir_run_close(int data_fd, struct inboxdir_run *r)
+{
+	if (r->run >= 0) {
+		unlinkat(r->incoming, r->name, AT_REMOVEDIR);
+		unlinkat(data_fd, INBOXDIR_INCOMING, AT_REMOVEDIR);
+	}
+	close_fdp(&r->run);
+	close_fdp(&r->incoming);
+	r->run = r->incoming = -1;
 }
 
 const char *inboxdir_name(const char *stamp, const char *tail, char room[static INBOXDIR_NAME_ROOM])

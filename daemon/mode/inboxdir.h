@@ -26,9 +26,18 @@ int inboxdir_rename_new(int from_fd, const char *from, int to_fd, const char *to
 bool inboxdir_is_dots(const char *name);
 /* name and all that is below it, so deep; what cannot be removed stays. */
 void inboxdir_remove_tree(int fd, const char *name, int depth);
-/* A directory of one's own in .incoming, locked: its descriptor; while that is open nobody sweeps.
+/*
+ * DATA/.incoming and in it a directory of one's own, locked: while that is open
+ * nobody sweeps it. Descriptors, -1 where there is none; to be given back also on failure.
  */
-int inboxdir_make_run(int incoming_fd, char ret_name[INBOXDIR_ID_LEN + 1]);
+struct inboxdir_run {
+	int incoming, run;
+	char name[INBOXDIR_ID_LEN + 1];
+};
+
+int inboxdir_run_open(int data_fd, struct inboxdir_run *ret);
+/* Both are removed if nothing is in them. */
+void inboxdir_run_close(int data_fd, struct inboxdir_run *r);
 /* The day and time of so many microseconds since 1970; what cannot be is 1970's first. */
 void inboxdir_name_time(int64_t us, char day[INBOX_DAY_LEN + 1], char stamp[INBOX_STAMP_LEN + 1]);
 /* s against a shape of 9 (a digit), x (a-z, 2-7) and characters that stand for themselves. */
