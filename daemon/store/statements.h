@@ -55,7 +55,22 @@
 			" VALUES (?1, ?2, ?3, ?4)")                                             \
 	X(INBOX_DELETE, "DELETE FROM inbox_intents WHERE id = ?1")                              \
 	X(INBOX_LIST, "SELECT id, staging, day, stamp FROM inbox_intents WHERE data_dir = ?1"   \
-		      " ORDER BY id")
+		      " ORDER BY id")                                                           \
+                                                                                                \
+	X(WEBHOOK_INSERT, "INSERT INTO webhooks"                                                \
+			  " (service_id, content_type, body, created_ms, next_ms, tries)"       \
+			  " SELECT ?1, ?2, ?3, ?4, ?4, 0"                                       \
+			  " WHERE EXISTS (SELECT 1 FROM services WHERE id = ?1)")               \
+	X(WEBHOOK_BOUND, "DELETE FROM webhooks WHERE service_id = ?1 AND id <="                 \
+			 " (SELECT id FROM webhooks WHERE service_id = ?1"                      \
+			 " ORDER BY id DESC LIMIT 1 OFFSET ?2)")                                \
+	X(WEBHOOK_TRIED, "UPDATE webhooks SET next_ms = ?2, tries = tries + 1, last_error = ?3" \
+			 " WHERE id = ?1")                                                      \
+	X(WEBHOOK_DELETE, "DELETE FROM webhooks WHERE id = ?1")                                 \
+	X(WEBHOOK_CLEAR, "DELETE FROM webhooks WHERE service_id = ?1")                          \
+	X(WEBHOOK_LIST, "SELECT id, created_ms, next_ms, tries, last_error FROM webhooks"       \
+			" WHERE service_id = ?1 ORDER BY id LIMIT ?2")                          \
+	X(WEBHOOK_GET, "SELECT content_type, body FROM webhooks WHERE id = ?1")
 
 enum statement {
 #define X(name, sql) STATEMENT_##name,

@@ -13,18 +13,11 @@
 #include "base/crypto.h"
 #include "proto/base/alloc.h"
 #include "store/cache.h"
+#include "store/call.h"
 #include "store/history.h"
 #include "store/inbox.h"
 #include "store/open.h"
 #include "store/services.h"
-#include "store/thread.h"
-
-struct store {
-	struct store_thread *thread;
-	struct statedir dir;
-	void (*closed)(void *ud);
-	void *closed_ud;
-};
 
 int store_open(struct ev *ev, const struct store_config *config, struct store **ret,
 	       struct error *err, int *ret_exit)
@@ -72,8 +65,6 @@ void store_close(struct store *s, void (*closed)(void *ud), void *ud)
 	s->closed_ud = ud;
 	store_thread_close(s->thread, thread_closed, s);
 }
-
-#define REQUEST(type, req) container_of(req, struct type, base)
 
 static void plain_free(struct store_request *req)
 {

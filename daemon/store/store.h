@@ -151,3 +151,32 @@ void store_inbox_finish(struct store *s, int64_t id, store_done_fn *cb, void *ud
 typedef void store_inbox_fn(void *ud, const struct error *err, const struct inbox_intent *intents,
 			    size_t n);
 void store_inbox_pending(struct store *s, const char *data_dir, store_inbox_fn *cb, void *ud);
+
+/* --- webhooks: what a service's target has not taken yet; gone with the service --- */
+#define STORE_WEBHOOKS_MAX     1000u /* of a service; the oldest go first */
+#define STORE_WEBHOOK_TEXT_MAX 4096u /* bytes of a body */
+
+struct store_webhook {
+	int64_t id;                  /* the larger, the younger */
+	int64_t created_ms, next_ms; /* wall time */
+	unsigned tries;
+	char *last_error; /* NULL: none */
+};
+
+/* Durable before cb gets its id; -ENOENT: no such service. The first try is due at now_ms. */
+void store_webhook_add(struct store *s, int64_t service_id, const char *content_type,
+		       const char *body, int64_t now_ms, store_put_fn *cb, void *ud);
+/* One more try has failed. One that is gone is no error, here and below; cb may be NULL. */
+void store_webhook_tried(struct store *s, int64_t id, int64_t next_ms, const char *why,
+			 store_done_fn *cb, void *ud);
+void store_webhook_delete(struct store *s, int64_t id, store_done_fn *cb, void *ud);
+/* All of a service. */
+void store_webhook_clear(struct store *s, int64_t service_id, store_done_fn *cb, void *ud);
+/* Oldest first; borrowed. */
+typedef void store_webhooks_fn(void *ud, const struct error *err, const struct store_webhook *list,
+			       size_t n);
+void store_webhook_list(struct store *s, int64_t service_id, store_webhooks_fn *cb, void *ud);
+/* Both NULL: it is gone, or was changed by somebody else. */
+typedef void store_webhook_fn(void *ud, const struct error *err, const char *content_type,
+			      const char *body);
+void store_webhook_get(struct store *s, int64_t id, store_webhook_fn *cb, void *ud);
