@@ -21,6 +21,13 @@ static void on_turn(uv_timer_t *timer);
 
 /* --- closing --- */
 
+static void close_out_fds(struct rpc_conn *c)
+{
+	while (c->n_out_fds) {
+		close(c->out_fds[--c->n_out_fds]);
+	}
+}
+
 static void on_closed(uv_handle_t *handle)
 {
 	struct rpc_conn *c = handle->data;
@@ -33,6 +40,7 @@ static void on_closed(uv_handle_t *handle)
 	while (c->n_fds) {
 		close(c->fds[--c->n_fds]);
 	}
+	close_out_fds(c);
 	wire_reader_done(&c->reader);
 	buf_wipe(&c->out);
 	free(c);
@@ -59,10 +67,29 @@ void rpc_conn_close(struct rpc_conn *c)
 
 /* --- output --- */
 
+/* As much as may go in one piece: descriptors go with the first byte of their message. */
+static ssize_t send_some(struct rpc_conn *c)
+{
+	struct span s = span_from(buf_span(&c->out), c->written);
+	ssize_t n;
+
+	if (c->n_out_fds && c->written < c->out_fds_at) {
+		s.n = c->out_fds_at - c->written;
+	}
+	if (!c->n_out_fds || c->written < c->out_fds_at) {
+		return wire_send(c->fd, s, NULL, 0);
+	}
+	n = wire_send(c->fd, s, c->out_fds, c->n_out_fds);
+	if (n >= 0) {
+		close_out_fds(c);
+	}
+	return n;
+}
+
 int rpc_conn_flush(struct rpc_conn *c)
 {
 	while (rpc_conn_unwritten(c)) {
-		ssize_t n = wire_send(c->fd, span_from(buf_span(&c->out), c->written), NULL, 0);
+		ssize_t n = send_some(c);
 
 		if (n == -EAGAIN) {
 			return 0;
@@ -147,7 +174,9 @@ static void read_some(struct rpc_conn *c)
 
 static bool may_call(const struct rpc_conn *c)
 {
-	return !c->closing && !c->broken && !c->running && rpc_conn_unwritten(c) <= OUTPUT_HIGH;
+	/* One message with descriptors waits at most: the next call comes when it is sent. */
+	return !c->closing && !c->broken && !c->running && !c->n_out_fds &&
+	       rpc_conn_unwritten(c) <= OUTPUT_HIGH;
 }
 
 static void run_calls(struct rpc_conn *c)

@@ -32,7 +32,10 @@ struct rpc_conn {
 	int fds[RPC_MAX_DESCRIPTORS]; /* they belong to the last message in the reader */
 	unsigned n_fds;
 	struct buf out;
-	size_t written;              /* of out */
+	size_t written;                   /* of out */
+	int out_fds[RPC_MAX_DESCRIPTORS]; /* go with the byte of out at out_fds_at */
+	unsigned n_out_fds;
+	size_t out_fds_at;
 	struct rpc_running *running; /* the call that is not answered yet */
 	struct list bound;
 	bool ending; /* nothing more is read: the peer has sent all, or nonsense */

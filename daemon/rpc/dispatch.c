@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "proto/base/alloc.h"
@@ -132,6 +133,31 @@ void rpc_reply(struct rpc_call *call, json_t *result)
 	if (result && send_message(r, wire_make_reply(result, false)) < 0) {
 		send_too_long(r);
 	}
+	end_call(r);
+}
+
+void rpc_reply_fds(struct rpc_call *call, json_t *result, const int *fds, unsigned n)
+{
+	struct rpc_running *r = running_of(call);
+	struct rpc_conn *c = r->conn;
+	size_t at = c->out.len;
+
+	result = checked(r, result);
+	if (result && send_message(r, wire_make_reply(result, false)) < 0) {
+		send_too_long(r);
+		result = NULL;
+	}
+	/* No answer at all (oneway): nothing that they could go with. */
+	bool told = result && c->out.len > at && n <= RPC_MAX_DESCRIPTORS;
+
+	for (unsigned i = 0; i < n; i++) {
+		if (told) {
+			c->out_fds[c->n_out_fds++] = fds[i];
+		} else {
+			close(fds[i]);
+		}
+	}
+	c->out_fds_at = at;
 	end_call(r);
 }
 

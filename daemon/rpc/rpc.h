@@ -44,6 +44,11 @@ typedef void rpc_handler_fn(struct rpc_call *call, void *ud);
 
 /* result: an object or NULL (empty); the reference is taken. Call is over. */
 void rpc_reply(struct rpc_call *call, json_t *result);
+/*
+ * The same with n descriptors (1 to RPC_MAX_DESCRIPTORS) that the caller gets beside
+ * it; they are taken, also if the answer cannot be sent.
+ */
+void rpc_reply_fds(struct rpc_call *call, json_t *result, const int *fds, unsigned n);
 /* One of several: more will come. Only if call->more. false: dropped, gone was called. */
 bool rpc_reply_continue(struct rpc_call *call, json_t *result);
 /* A typed error as its kind says. Call is over. */

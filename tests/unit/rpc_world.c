@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -113,8 +114,21 @@ static void m_bind(struct rpc_call *call, void *ud)
 	rpc_reply(call, json_pack("{s:o}", "service", a_service("t")));
 }
 
+/* The service's name comes back on a pipe, too. */
+static void m_give(struct rpc_call *call, void *ud)
+{
+	const char *name = json_string_value(json_object_get(call->params, "name"));
+	int ends[2];
+
+	(void)ud;
+	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+	assert_int_equal(write(ends[1], name, strlen(name)), strlen(name));
+	close(ends[1]);
+	rpc_reply_fds(call, json_pack("{s:o}", "service", a_service(name)), ends, 1);
+}
+
 static const struct rpc_method methods[] = {
-	{"Create", m_create}, {"Start", m_error},   {"Stop", m_wait},    {"Restart", m_error},
+	{"Create", m_create}, {"Start", m_error},   {"Stop", m_wait},    {"Restart", m_give},
 	{"Wait", m_wait},     {"List", m_list},     {"Show", m_wrong},   {"Edit", m_error},
 	{"Rename", m_error},  {"Delete", m_empty},  {"Keep", m_bind},    {"Status", m_error},
 	{"Watch", m_wait},    {"History", m_error}, {"Reload", m_empty}, {NULL, NULL},

@@ -283,6 +283,100 @@ static void descriptors_of_a_message_that_never_came_are_closed(void **state)
 	assert_int_equal(open_fds(), before);
 }
 
+#define GIVE(name) \
+	"{\"method\":\"org.onionshared.Control.Restart\",\"parameters\":{\"name\":\"" name "\"}}"
+
+/* The next message; what comes beside it is read byte by byte, so that it is its own. */
+static json_t *receive_fds(struct client *c, int fds[4], unsigned *n_fds)
+{
+	struct span s;
+
+	*n_fds = 0;
+	c->f->last_progress = uv_now(&c->f->loop);
+	while (!wire_reader_next(&c->reader, &s)) {
+		char byte;
+		ssize_t n = wire_recv(c->fd, &byte, 1, fds, 4, n_fds);
+
+		if (n == -EAGAIN) {
+			world_turn(c->f);
+			continue;
+		}
+		assert_int_equal(n, 1);
+		assert_int_equal(wire_reader_feed(&c->reader, &byte, 1), 0);
+	}
+	return wire_parse_json(s, NULL);
+}
+
+static void expect_nothing_given(struct client *c)
+{
+	int fds[4];
+	unsigned n_fds;
+	json_auto_t *message = receive_fds(c, fds, &n_fds);
+
+	assert_non_null(message);
+	assert_int_equal(n_fds, 0);
+}
+
+/* A service, and one descriptor on which its title stands. */
+static void expect_given(struct client *c, const char *want)
+{
+	int fds[4];
+	unsigned n_fds;
+	char got[64] = "";
+	json_auto_t *message = receive_fds(c, fds, &n_fds);
+	json_t *service = json_object_get(json_object_get(message, "parameters"), "service");
+
+	assert_string_equal(json_string_value(json_object_get(service, "title")), want);
+	assert_int_equal(n_fds, 1);
+	assert_int_equal(read(fds[0], got, sizeof(got)), strlen(want));
+	assert_string_equal(got, want);
+	close(fds[0]);
+}
+
+static void descriptors_go_with_their_answer(void **state)
+{
+	struct world *f = *state;
+	struct client c;
+	int before;
+
+	client_open(&c, f);
+	before = open_fds();
+	send_text(&c, CONTROL("Reload"));
+	send_text(&c, GIVE("a"));
+	send_text(&c, GIVE("b"));
+	send_text(&c, CONTROL("Reload"));
+	send_text(&c, GIVE("c"));
+	expect_nothing_given(&c);
+	expect_given(&c, "a");
+	expect_given(&c, "b");
+	expect_nothing_given(&c);
+	expect_given(&c, "c");
+	assert_int_equal(open_fds(), before);
+	client_close(&c);
+}
+
+static void descriptors_that_nobody_takes_are_closed(void **state)
+{
+	struct world *f = *state;
+	struct client c;
+	int before = open_fds();
+
+	client_open(&c, f);
+	/* Nobody waits for an answer that they could go with. */
+	send_text(&c, "{\"method\":\"org.onionshared.Control.Restart\",\"parameters\":"
+		      "{\"name\":\"a\"},\"oneway\":true}");
+	send_text(&c, CONTROL("Reload"));
+	expect_reply(&c, EMPTY);
+	/* An answer that is not read: what stands before it fills the socket. */
+	f->list_length = 1000;
+	send_text(&c, CONTROL("List"));
+	send_text(&c, GIVE("a"));
+	world_settle(f);
+	client_close(&c);
+	world_settle(f);
+	assert_int_equal(open_fds(), before);
+}
+
 /* --- who may --- */
 
 static void rule_of_permissions(void **state)
@@ -517,6 +611,8 @@ int main(void)
 		T(descriptors_come_with_their_message_and_are_closed),
 		T(as_many_descriptors_as_allowed_and_not_more),
 		T(descriptors_of_a_message_that_never_came_are_closed),
+		T(descriptors_go_with_their_answer),
+		T(descriptors_that_nobody_takes_are_closed),
 		cmocka_unit_test(rule_of_permissions),
 		cmocka_unit_test(members_may_control_and_strangers_nothing),
 		cmocka_unit_test(groups_of_a_peer_are_those_of_its_socket),
