@@ -402,7 +402,7 @@ static int listen_for_visitors(struct service *svc, struct error *err)
 	struct http_server_config server = {.limits = config->limits,
 					    .csp = "",
 					    .assets = ASSETS_PATH,
-					    .peer_uid = (uid_t)-1};
+					    .peer_uid = geteuid()}; /* until tor is known */
 	json_int_t max = service_option_int(svc, "max_connections");
 
 	if (max > 0) {
@@ -638,7 +638,8 @@ void service_start(struct service *svc)
 
 void service_tor_changed(struct service *svc, const struct tor_status *status)
 {
-	if (svc->socket_path) {
+	/* Not while it goes down: its socket may be gone. */
+	if (svc->onion) {
 		let_tor_in(svc, status);
 	}
 	/* Also for stopped ones: an address is promised from the beginning. */
