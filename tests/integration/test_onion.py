@@ -49,13 +49,13 @@ def visit(client, service, target='/', *args, seconds=60, isolate=None):
     return done.returncode, done.stdout
 
 
-def reached(client, service, target='/', *args, seconds=LONG):
+def reached(client, service, target='/', *args, seconds=LONG, each=45):
     """The body, tried again until the service can be reached: as a newcomer each time.
 
     A tor that failed to get in remembers so for minutes, while others get in.
     """
     def attempt():
-        client_status, body = visit(client, service, target, '-f', *args, seconds=45,
+        client_status, body = visit(client, service, target, '-f', *args, seconds=each,
                                     isolate=f'{time.monotonic()}')
         if client_status == 0:
             return (body,)
@@ -158,7 +158,7 @@ def test_tor_killed_is_tor_back_within_30_seconds(tor_daemon, tornet, name):
     begun = time.monotonic()
     tor_daemon.until_state(name, 'offline', 'publishing')
     client.forget()
-    assert reached(client, service, '/download', seconds=60) == b'data'
+    assert reached(client, service, '/download', seconds=60, each=6) == b'data'
     took = time.monotonic() - begun
     assert took < 30, f'{took:.1f} s'
     after = tor_daemon.until_state(name, 'running')
