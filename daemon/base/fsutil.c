@@ -78,6 +78,17 @@ int fs_open_nofollow(const char *path, int flags)
 	return fd < 0 ? -errno : fd;
 }
 
+/* The mode is meant as it is: who asks for x for others lets them through, whatever the umask. */
+static int make_dir(const char *path, mode_t mode)
+{
+	if (mkdir(path, mode) < 0) {
+		return -errno;
+	}
+	_cleanup_close_ int fd = fs_open_nofollow(path, O_RDONLY | O_DIRECTORY);
+
+	return fd < 0 || fchmod(fd, mode) == 0 ? 0 : -errno;
+}
+
 int fs_mkdir_p(const char *dir, mode_t mode, struct error *err)
 {
 	_cleanup_free_ char *path = xstrdup(dir);
@@ -90,14 +101,12 @@ int fs_mkdir_p(const char *dir, mode_t mode, struct error *err)
 		char c = *p;
 
 		*p = '\0';
-		if (mkdir(path, mode) < 0 && errno != EEXIST) {
-			/* EROFS or EACCES of what exists all the same is no failure. */
-			int code = errno;
+		int r = make_dir(path, mode);
 
-			if (stat(path, &st) < 0) {
-				return error_set(err, code, "cannot make the directory %s: %s",
-						 path, strerror(code));
-			}
+		/* EROFS or EACCES of what exists all the same is no failure. */
+		if (r < 0 && r != -EEXIST && stat(path, &st) < 0) {
+			return error_set(err, -r, "cannot make the directory %s: %s", path,
+					 strerror(-r));
 		}
 		*p = c;
 		if (c == '\0') {

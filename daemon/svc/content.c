@@ -20,6 +20,7 @@ struct check {
 	char **paths;
 	int *fds; /* NULL: not asked for */
 	size_t n;
+	char *state_dir; /* NULL: none */
 	struct error err;
 	content_checked_fn *cb;
 	void *ud;
@@ -91,21 +92,64 @@ static int not_readable(struct error *err, int code, const char *path)
 			      strerror(code));
 }
 
-static int check_one(const char *path, int fd, struct error *err)
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* By identity, not by name: also through another mount of it. Is state_dir below st, or it? */
+static bool holds_state(const struct stat *st, const char *state_dir)
+{
+	_cleanup_close_ int dir = open(state_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct stat at, above;
+
+	while (dir >= 0 && fstat(dir, &at) == 0) {
+		if (same_file(st, &at)) {
+			return true;
+		}
+		int parent = openat(dir, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+		close(dir);
+		dir = parent;
+		if (dir < 0 || fstat(dir, &above) < 0 || same_file(&above, &at)) {
+			break; /* "/" is its own parent */
+		}
+	}
+	return false;
+}
+
+static int check_kind(const char *path, const struct stat *st, struct error *err)
+{
+	if (S_ISLNK(st->st_mode)) {
+		return error_set_kind(err, ELOOP, ERROR_PATH_NOT_READABLE, path, "a symbolic link",
+				      "%s is a symbolic link; name what it points to", path);
+	}
+	if (!S_ISREG(st->st_mode) && !S_ISDIR(st->st_mode)) {
+		return error_set_kind(err, EINVAL, ERROR_PATH_NOT_READABLE, path,
+				      "not a file or directory",
+				      "%s is neither a file nor a directory", path);
+	}
+	return 0;
+}
+
+static int check_one(const char *path, int fd, const char *state_dir, struct error *err)
 {
 	struct stat st, own;
+	int r;
 
 	if (lstat(path, &st) < 0) {
 		return not_readable(err, errno, path);
 	}
-	if (S_ISLNK(st.st_mode)) {
-		return error_set_kind(err, ELOOP, ERROR_PATH_NOT_READABLE, path, "a symbolic link",
-				      "%s is a symbolic link; name what it points to", path);
+	r = check_kind(path, &st, err);
+	if (r < 0) {
+		return r;
 	}
-	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
-		return error_set_kind(err, EINVAL, ERROR_PATH_NOT_READABLE, path,
-				      "not a file or directory",
-				      "%s is neither a file nor a directory", path);
+	if (state_dir && holds_state(&st, state_dir)) {
+		return error_set_kind(err, EPERM, ERROR_PATH_NOT_READABLE, path,
+				      "it holds the daemon's keys",
+				      "the daemon's own state with its keys is in %s; share only "
+				      "what shall be shared of it",
+				      path);
 	}
 	_cleanup_close_ int mine = fs_open_nofollow(path, O_RDONLY);
 
@@ -126,7 +170,7 @@ static int check_one(const char *path, int fd, struct error *err)
 				      "a descriptor opened for reading", NULL,
 				      "the descriptor handed over for %s cannot be read", path);
 	}
-	if (own.st_dev != st.st_dev || own.st_ino != st.st_ino) {
+	if (!same_file(&own, &st)) {
 		return error_set_kind(err, EPERM, ERROR_PERMISSION_DENIED,
 				      "a descriptor of the path", NULL,
 				      "the descriptor handed over is not of %s", path);
@@ -139,7 +183,7 @@ static void run(struct job *job)
 	struct check *c = container_of(job, struct check, job);
 
 	for (size_t i = 0; i < c->n; i++) {
-		if (check_one(c->paths[i], c->fds ? c->fds[i] : -1, &c->err) < 0) {
+		if (check_one(c->paths[i], c->fds ? c->fds[i] : -1, c->state_dir, &c->err) < 0) {
 			return;
 		}
 	}
@@ -158,12 +202,13 @@ static void done(struct job *job)
 	}
 	free(c->paths);
 	free(c->fds);
+	free(c->state_dir);
 	error_done(&c->err);
 	free(c);
 }
 
-void content_check(struct ev *ev, const json_t *paths, const int *fds, content_checked_fn *cb,
-		   void *ud)
+void content_check(struct ev *ev, const json_t *paths, const int *fds, const char *state_dir,
+		   content_checked_fn *cb, void *ud)
 {
 	struct check *c = xnew(struct check);
 	size_t i;
@@ -177,6 +222,7 @@ void content_check(struct ev *ev, const json_t *paths, const int *fds, content_c
 	if (fds) {
 		c->fds = xmemdup(fds, c->n * sizeof(int));
 	}
+	c->state_dir = state_dir ? xstrdup(state_dir) : NULL;
 	c->cb = cb;
 	c->ud = ud;
 	work_submit(ev->work, WORK_SLOW, &c->job, run, done);

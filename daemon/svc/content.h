@@ -2,7 +2,8 @@
 /*
  * Whether the daemon may serve paths for a caller: they are there, files or
  * directories, readable by the daemon, and, where the caller handed over
- * descriptors, the very files that he could open himself.
+ * descriptors, the very files that he could open himself. The daemon's own state,
+ * with its keys, is not among what they hold.
  */
 #pragma once
 
@@ -14,10 +15,10 @@
 typedef void content_checked_fn(void *ud, const struct error *err);
 
 /*
- * paths: array of strings (copied). fds: one for each, taken; or NULL. Off the
- * loop; cb once, later.
+ * paths: array of strings (copied). fds: one for each, taken; or NULL. state_dir:
+ * what holds it is refused; NULL: nothing is. Off the loop; cb once, later.
  */
-void content_check(struct ev *ev, const json_t *paths, const int *fds, content_checked_fn *cb,
-		   void *ud);
+void content_check(struct ev *ev, const json_t *paths, const int *fds, const char *state_dir,
+		   content_checked_fn *cb, void *ud);
 /* Shape only, at once: strings, absolute, without NUL, not too many or too long. */
 int content_check_shape(const json_t *paths, struct error *err);

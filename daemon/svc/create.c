@@ -301,6 +301,6 @@ int manager_create(struct manager *m, const struct manager_create *create, manag
 	}
 	list_append(&m->creations, &c->link);
 	m->n_creations++;
-	content_check(m->ev, row->paths, create->fds, on_checked, c);
+	content_check(m->ev, row->paths, create->fds, m->config.state_dir, on_checked, c);
 	return 0;
 }

@@ -60,6 +60,8 @@ int manager_new(struct ev *ev, const struct manager_config *config, struct store
 	m->ev = ev;
 	m->config = *config;
 	m->config.runtime_dir = m->runtime_dir = xstrdup(config->runtime_dir);
+	m->state_dir = config->state_dir ? xstrdup(config->state_dir) : NULL;
+	m->config.state_dir = m->state_dir;
 	m->store = store;
 	m->tor = tor;
 	m->bus = bus_new();
@@ -76,6 +78,7 @@ static void on_timer_closed(uv_handle_t *handle)
 
 	bus_free(m->bus);
 	free(m->runtime_dir);
+	free(m->state_dir);
 	free(m);
 }
 

@@ -29,6 +29,7 @@ struct manager_config {
 	bool local_only;
 	bool listen_tcp;         /* with Tor: loopback TCP instead of Unix sockets */
 	const char *runtime_dir; /* sockets: RUNTIME/http/ */
+	const char *state_dir;   /* what holds it is not served; NULL: no such rule */
 	unsigned drain_ms;
 	struct http_limits limits; /* of visitors' connections */
 };

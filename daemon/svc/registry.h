@@ -10,7 +10,7 @@
 struct manager {
 	struct ev *ev;
 	struct manager_config config;
-	char *runtime_dir;
+	char *runtime_dir, *state_dir; /* of config */
 	struct store *store;
 	struct tor *tor;
 	struct bus *bus;

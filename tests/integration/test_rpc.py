@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The control socket by hand: introspection, errors, limits and abuse."""
+import grp
 import json
 import os
 import random
 import select
 import socket
 import subprocess
+import sys
 import threading
 import time
 
@@ -357,6 +359,55 @@ def test_others_cannot_connect(daemon):
     result = daemon.ctl('list', wrapper=['setpriv', '--reuid=65534', '--regid=65534',
                                          '--clear-groups'])
     assert result.status in (5, 6), result
+
+
+MEMBER = r"""
+import json, os, sys
+sys.path.insert(0, sys.argv[1])
+from lib.varlink import Varlink, VarlinkError
+control, own, foreign, folder = sys.argv[2:]
+def outcome(method, parameters=None, paths=()):
+    fds = [os.open(p, os.O_PATH if p == foreign else os.O_RDONLY) for p in paths]
+    with Varlink(control) as v:
+        try:
+            v.call(method, parameters, fds)
+            return 'ok'
+        except VarlinkError as e:
+            return e.name.rpartition('.')[2]
+def share(path, *fds):
+    return outcome('Create', {'mode': 'share', 'paths': [path]}, fds)
+print(json.dumps([outcome('List'), outcome('Reload'), share(own), share(own, own),
+                  share(own, own, own), share(foreign, own), share(foreign, foreign),
+                  share(folder, folder)]))
+"""
+
+
+def test_members_of_the_control_group_serve_only_what_they_can_open(make_daemon, tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip('needs root to be somebody else')
+    conf = tmp_path / 'onionshared.conf'
+    conf.write_text('[daemon]\ncontrol-group = games\n')
+    daemon = make_daemon(['--local-only', '--config', str(conf)]).start()
+    own, foreign = daemon.file('own'), daemon.file('foreign')
+    os.chmod(own, 0o644)
+    os.chmod(foreign, 0o600)
+    os.chmod(daemon.dir, 0o755)
+    os.chmod(daemon.content, 0o755)
+    group = str(grp.getgrnam('games').gr_gid)
+    lib = os.path.dirname(os.path.dirname(os.path.realpath(shapes.__file__)))
+
+    def run(*groups):
+        return subprocess.run(
+            ['setpriv', '--reuid=65534', *groups, sys.executable, '-c', MEMBER, lib,
+             daemon.control, own, foreign, daemon.dir], capture_output=True, timeout=60)
+    for groups in (['--regid', group, '--clear-groups'], ['--regid=65534', '--groups', group]):
+        done = run(*groups)
+        assert done.returncode == 0, done.stderr
+        denied = 'PermissionDenied'
+        # The last: a folder that he can open, but the daemon's own state is in it.
+        assert json.loads(done.stdout) == ['ok', denied, denied, 'ok', denied, denied, denied,
+                                           'PathNotReadable']
+    assert b'PermissionError' in run('--regid=65534', '--clear-groups').stderr
 
 
 def test_watch_over_the_wire(daemon):

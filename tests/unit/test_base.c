@@ -632,12 +632,19 @@ static void directories_are_made_with_their_parents(void **state)
 	char *on_file = xasprintf("%s/outside", t->path);
 	char *below_file = xasprintf("%s/outside/x", t->path);
 	char *top = xasprintf("%s/new", t->path);
+	char *open_to_others = xasprintf("%s/open", t->path);
 	struct stat st;
 
 	assert_int_equal(fs_mkdir_p(deep, 0700, &err), 0);
 	assert_int_equal(fs_mkdir_p(deep, 0755, &err), 0);
 	assert_int_equal(stat(top, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0700); /* an existing one is left as it is */
+	mode_t umask_before = umask(077);
+
+	assert_int_equal(fs_mkdir_p(open_to_others, 0711, &err), 0);
+	umask(umask_before);
+	assert_int_equal(stat(open_to_others, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0711);
 	assert_int_equal(fs_mkdir_p("/", 0700, &err), 0);
 	assert_int_equal(fs_mkdir_p(on_file, 0700, &err), -ENOTDIR);
 	assert_non_null(strstr(error_text(&err), on_file));
@@ -647,6 +654,7 @@ static void directories_are_made_with_their_parents(void **state)
 	free(deep);
 	free(on_file);
 	free(below_file);
+	free(open_to_others);
 	free(top);
 }
 
