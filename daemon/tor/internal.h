@@ -82,6 +82,8 @@ void tor_pump(struct tor *t);
 void tor_start_timer(uv_timer_t *timer, uv_timer_cb cb, uint64_t ms);
 /* Brings the status up to date with what is known, and has it told. */
 void tor_sync_status(struct tor *t);
+/* Of a GETINFO for net/listeners/socks. */
+void tor_take_listeners(struct tor *t, const struct ctl_reply *reply);
 /* A status event or bootstrap phase (health.h). */
 void tor_take_health(struct tor *t, struct span text);
 /* One of t->parts is closed. ud is the tor. */

@@ -63,6 +63,7 @@ static void fall_down(struct tor *t)
 	health_reset(&t->health);
 	t->status.version[0] = '\0';
 	t->status.peer_uid = (uid_t)-1;
+	t->status.socks[0] = '\0';
 	set_state(t, TOR_DOWN);
 	if (was_ready) {
 		onions_lost(t);
@@ -248,6 +249,7 @@ static void on_info(void *ud, const struct ctl_reply *reply)
 	t->link_problem = NULL;
 	take_version(t, version);
 	health_feed(&t->health, phase);
+	tor_take_listeners(t, reply);
 	become_ready(t);
 	tor_pump(t);
 }
@@ -261,7 +263,8 @@ static void on_events_set(void *ud, const struct ctl_reply *reply)
 		return;
 	}
 	/* After the events were asked for, so that no progress is missed in between. */
-	ctl_sendf(t->conn, on_info, t, "GETINFO version status/bootstrap-phase");
+	ctl_sendf(t->conn, on_info, t,
+		  "GETINFO version status/bootstrap-phase net/listeners/socks");
 }
 
 static void set_events(struct tor *t)

@@ -13,6 +13,7 @@
 #include "proto/base/alloc.h"
 #include "tor/internal.h"
 #include "tor/launch.h"
+#include "tor/socks.h"
 
 const struct tor_times tor_default_times = {
 	.command = CTL_TIMEOUT_MS,
@@ -108,6 +109,21 @@ bool tor_can_send(const struct tor *t)
 	return t->status.state == TOR_READY && t->conn && ctl_idle(t->conn) && !t->stopping;
 }
 
+/* A tor without a network has none; it may get one later. */
+void tor_take_listeners(struct tor *t, const struct ctl_reply *reply)
+{
+	char socks[TOR_SOCKS_LEN] = "";
+	struct span listeners;
+
+	if (ctl_getinfo(reply, "net/listeners/socks", &listeners)) {
+		socks_choose(listeners, socks, sizeof(socks));
+	}
+	if (strcmp(socks, t->status.socks) != 0) {
+		memcpy(t->status.socks, socks, sizeof(socks));
+		tor_sync_status(t);
+	}
+}
+
 static void on_beat(void *ud, const struct ctl_reply *reply)
 {
 	struct tor *t = ud;
@@ -115,6 +131,7 @@ static void on_beat(void *ud, const struct ctl_reply *reply)
 
 	if (ctl_is_ok(reply) && ctl_getinfo(reply, "status/bootstrap-phase", &phase)) {
 		tor_take_health(t, phase);
+		tor_take_listeners(t, reply);
 	}
 	tor_pump(t);
 }
@@ -127,7 +144,7 @@ static bool send_beat(struct tor *t)
 		return false;
 	}
 	t->beat_at = now;
-	ctl_sendf(t->conn, on_beat, t, "GETINFO status/bootstrap-phase");
+	ctl_sendf(t->conn, on_beat, t, "GETINFO status/bootstrap-phase net/listeners/socks");
 	return true;
 }
 

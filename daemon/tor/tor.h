@@ -16,6 +16,7 @@
 #define ONION_ADDRESS_LEN 56 /* without .onion, lower case */
 #define ONION_KEY_SIZE    64 /* expanded ed25519 secret key, as ADD_ONION has it */
 #define ONION_CLIENTS_MAX 256
+#define TOR_SOCKS_LEN     128
 
 enum tor_mode { TOR_MODE_AUTO, TOR_MODE_MANAGED, TOR_MODE_SYSTEM };
 
@@ -42,6 +43,8 @@ struct tor_status {
 	char *problem;     /* what is wrong and what to do, NULL if nothing; owned by tor */
 	bool reachable;    /* READY and bootstrapped to 100 */
 	uid_t peer_uid; /* tor's, by SO_PEERCRED of a Unix control socket; (uid_t)-1: not known */
+	/* Its SOCKS port, as socks.h takes it; "": there is none on this machine, or not known. */
+	char socks[TOR_SOCKS_LEN];
 };
 
 struct tor_ops {

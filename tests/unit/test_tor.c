@@ -737,6 +737,32 @@ static void a_tor_that_hangs_is_noticed_without_anything_to_do(void **state)
 	assert_string_equal(problem_of(f), "");
 }
 
+static void the_socks_port_is_known_while_tor_is(void **state)
+{
+	struct fixture *f = *state;
+
+	script(f, "GETINFO version",
+	       "250-version=0.4.9.11\r\n"
+	       "250-status/bootstrap-phase=NOTICE BOOTSTRAP PROGRESS=5 SUMMARY=\"x\"\r\n"
+	       "250-net/listeners/socks=\"127.0.0.1:9050\" \"unix:/run/tor/socks\"\r\n"
+	       "250 OK\r\n");
+	begin(f);
+	RUN_UNTIL(f, state_of(f) == TOR_READY);
+	assert_string_equal(tor_status(f->tor)->socks, "unix:/run/tor/socks");
+	fake_hang_up_all(&f->fake);
+	RUN_UNTIL(f, state_of(f) == TOR_DOWN);
+	assert_string_equal(tor_status(f->tor)->socks, "");
+	f->tor->times.beat = 50;
+	RUN_UNTIL(f, state_of(f) == TOR_READY); /* one that has none yet */
+	assert_string_equal(tor_status(f->tor)->socks, "");
+	script(f, "GETINFO status",
+	       "250-status/bootstrap-phase=NOTICE BOOTSTRAP PROGRESS=5 SUMMARY=\"x\"\r\n"
+	       "250-net/listeners/socks=\"127.0.0.1:9050\"\r\n"
+	       "250 OK\r\n");
+	RUN_UNTIL(f, tor_status(f->tor)->socks[0]);
+	assert_string_equal(tor_status(f->tor)->socks, "127.0.0.1:9050");
+}
+
 /* --- connecting --- */
 
 static void nobody_at_the_socket_is_told_with_advice(void **state)
@@ -1190,6 +1216,7 @@ int main(void)
 		T(a_flood_of_events_is_lived_through),
 		T(a_tor_that_does_not_answer_is_dropped_and_nothing_is_added_twice),
 		T(a_tor_that_hangs_is_noticed_without_anything_to_do),
+		T(the_socks_port_is_known_while_tor_is),
 		T(nobody_at_the_socket_is_told_with_advice),
 		T(every_loss_brings_all_onions_back_and_leaks_nothing),
 		T(the_usual_waits_allow_two_connects_a_second),

@@ -253,6 +253,7 @@ static void makes_keys_and_adds_onions_that_come_back_after_tor_was_killed(void 
 	assert_int_equal(tor_status(f->tor)->bootstrap, 0);
 	assert_false(tor_status(f->tor)->reachable);
 	assert_true(tor_status(f->tor)->peer_uid == geteuid());
+	assert_string_equal(tor_status(f->tor)->socks, ""); /* the network is off */
 
 	begun = now_s();
 	add_onions(f, ONIONS);
