@@ -107,7 +107,8 @@ static inline void peer_on_accept(void *ud, int fd, const struct ucred *cred)
 	struct peer *p = ud;
 
 	(void)cred;
-	assert_null(p->poll);
+	peer_hang_up(p); /* on one that is gone, though we have not read that yet */
+	buf_clear(&p->in);
 	p->accepted++;
 	p->fd = fd;
 	p->ended = false;
