@@ -50,7 +50,7 @@ int manager_new(struct ev *ev, const struct manager_config *config, struct store
 		struct tor *tor, struct manager **ret, struct error *err)
 {
 	_cleanup_free_ char *sockets = xasprintf("%s/http", config->runtime_dir);
-	int r = fs_mkdir_p(sockets, 0711, err);
+	int r = fs_mkdir_p(sockets, 0700, err);
 
 	if (r < 0) {
 		return r;

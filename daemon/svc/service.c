@@ -331,18 +331,32 @@ static void on_onion(void *ud, enum onion_state state, const char *reason)
 	}
 }
 
-/* A tor of another user must be let through to the socket; the server checks who it is. */
+/*
+ * A tor of another user must get through to the socket; the server then looks
+ * who it is. A directory that the admin has opened to tor's group is left so.
+ */
+static int open_to_others(const struct service *svc)
+{
+	_cleanup_free_ char *dir = xasprintf("%s/http", manager_config(svc->m)->runtime_dir);
+	struct stat st;
+
+	if (stat(dir, &st) < 0 || (!(st.st_mode & 0011) && chmod(dir, 0711) < 0)) {
+		return -errno;
+	}
+	return chmod(svc->socket_path, 0666) < 0 ? -errno : 0;
+}
+
 static void let_tor_in(struct service *svc, const struct tor_status *status)
 {
-	bool other_user = status->mode == TOR_MODE_SYSTEM;
+	if (!svc->socket_path || !svc->server || status->mode != TOR_MODE_SYSTEM) {
+		return;
+	}
+	int r = open_to_others(svc);
 
-	if (svc->socket_path && chmod(svc->socket_path, other_user ? 0666 : 0600) < 0) {
-		log_warning("service %s: cannot let tor connect: %s", svc->row->name,
-			    strerror(errno));
+	if (r < 0) {
+		log_warning("service %s: cannot let tor connect: %s", svc->row->name, strerror(-r));
 	}
-	if (svc->server && other_user) {
-		http_server_set_peer_uid(svc->server, status->peer_uid);
-	}
+	http_server_set_peer_uid(svc->server, status->peer_uid);
 }
 
 static void publish(struct service *svc)
