@@ -43,6 +43,8 @@ struct app {
 	struct rpc_server *rpc;
 	struct rpc_env env;
 	int runtime_lock;
+	char *tor_problem; /* as it was logged; NULL: Tor was reachable since */
+	bool tor_reachable;
 	uv_signal_t signals[3]; /* TERM, INT, HUP */
 	bool stopping;
 	int exit_status;
@@ -225,10 +227,27 @@ static void on_loaded(void *ud, const struct error *err)
 	sd_tell("READY=1");
 }
 
+/* A problem comes and goes with each attempt: the same one is told once. */
+static void log_tor(struct app *app, const struct tor_status *status)
+{
+	if (status->problem &&
+	    (!app->tor_problem || strcmp(status->problem, app->tor_problem) != 0)) {
+		log_warning("Tor: %s", status->problem);
+		free(app->tor_problem);
+		app->tor_problem = xstrdup(status->problem);
+	}
+	if (status->reachable && !app->tor_reachable) {
+		log_notice("Tor is connected to its network");
+		free(take_ptr(app->tor_problem));
+	}
+	app->tor_reachable = status->reachable;
+}
+
 static void on_tor_changed(void *ud, const struct tor_status *status)
 {
 	struct app *app = ud;
 
+	log_tor(app, status);
 	manager_tor_changed(app->manager, status);
 }
 
@@ -415,5 +434,6 @@ int app_run(const struct app_config *config)
 	ev_done(&app.ev);
 	uv_loop_close(&app.loop);
 	close_fdp(&app.runtime_lock);
+	free(app.tor_problem);
 	return app.exit_status;
 }

@@ -105,3 +105,21 @@ def test_terms_at_every_moment_of_the_start(make_daemon):
     daemon.start()
     for i in range(20):
         daemon.until_state(f's{i}', 'running')
+
+
+def test_a_tor_that_cannot_be_started_is_told_once(make_daemon, tmp_path):
+    """In the log as in the status, though it is tried again and again."""
+    conf = tmp_path / 'onionshared.conf'
+    conf.write_text('[tor]\nbinary = /nonexistent/tor\n')
+    daemon = make_daemon(['--tor', 'managed', '--config', str(conf)]).start()
+    until(lambda: 'warning: Tor: cannot start /nonexistent/tor' in daemon.log(), 'it is logged')
+    assert '/nonexistent/tor' in daemon.json('status')['tor']['problem']
+    again = os.stat(daemon.log_file).st_size
+    with daemon.varlink() as v:
+        v.send('Watch', more=True)
+        states = set()
+        while len(states) < 2:
+            event = v.receive()['parameters']
+            if event['event'] == 'tor':
+                states.add(event['state'])
+    assert os.stat(daemon.log_file).st_size == again, daemon.log()
