@@ -165,7 +165,7 @@ static int read_port(struct span text, struct http_url *u, const char **why)
 
 static int read_authority(struct span text, struct http_url *u, const char **why)
 {
-	struct span host = text;
+	struct span host;
 	int r;
 
 	if (memchr(text.p, '@', text.n)) {
@@ -235,7 +235,7 @@ int http_url_parse(struct span text, struct http_url *ret, const char **why)
 	if (!u.tls && !take_scheme(&text, SPAN("http://"))) {
 		return bad(why, "does not begin with http:// or https://");
 	}
-	while (n < text.n && !memchr("/?#", text.p[n], 3)) {
+	while (n < text.n && text.p[n] != '/' && text.p[n] != '?' && text.p[n] != '#') {
 		n++;
 	}
 	u.target = span_from(text, n);

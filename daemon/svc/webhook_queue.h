@@ -39,7 +39,8 @@ struct webhook_item *webhook_queue_find(struct webhook_queue *q, int64_t id);
 void webhook_queue_remove(struct webhook_queue *q, int64_t id);
 /* One that is older than a day, else 0. */
 int64_t webhook_queue_expired(const struct webhook_queue *q, int64_t now_ms);
-/* The oldest that is to be tried now, or NULL. Puts right what a clock that was set has made of the times. */
+/* The oldest that is to be tried now, or NULL. Puts right what a clock that was set has made of the
+ * times. */
 struct webhook_item *webhook_queue_due(struct webhook_queue *q, int64_t now_ms);
 /* Milliseconds until one will be due; -1: there is none. */
 int64_t webhook_queue_wait(const struct webhook_queue *q, int64_t now_ms);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,11 +70,12 @@ int webhook_format_parse(const char *name, enum webhook_format *ret)
 
 void webhook_sign(struct span secret, struct span body, char ret[WEBHOOK_SIGNATURE_LEN + 1])
 {
+	char hex[2 * SHA256_SIZE + 1];
 	uint8_t mac[SHA256_SIZE];
 
 	crypto_hmac_sha256(secret.p, secret.n, &body, 1, mac);
-	memcpy(ret, "sha256=", 7);
-	hex_encode(mac, sizeof(mac), ret + 7);
+	hex_encode(mac, sizeof(mac), hex);
+	snprintf(ret, WEBHOOK_SIGNATURE_LEN + 1, "sha256=%s", hex);
 }
 
 int webhook_secret_parse(struct span text, struct span *ret)

@@ -150,9 +150,9 @@ static void lengths_are_bounded(void **state)
 	assert_int_equal(http_url_parse(span_of(text, 7 + HTTP_URL_HOST_MAX + 1), &u, &why),
 			 -EINVAL);
 	memset(text + 7, 'b', 64);
-	memcpy(text + 7 + 63, ".com", 4);
+	snprintf(text + 7 + 63, 8, ".com");
 	assert_int_equal(http_url_parse(span_of(text, 7 + 67), &u, &why), 0);
-	memcpy(text + 7 + 63, "b.com", 5);
+	snprintf(text + 7 + 63, 8, "b.com");
 	assert_int_equal(http_url_parse(span_of(text, 7 + 68), &u, &why), -EINVAL);
 	(void)state;
 }
