@@ -62,12 +62,13 @@ int check_new_name(struct manager *m, const char *name, struct error *err)
 	return 0;
 }
 
-static bool port_taken(struct manager *m, const struct service *self, uint16_t port)
+/* self: a service whose own port does not count (its serial), or 0. */
+static bool port_taken(struct manager *m, uint64_t self, uint16_t port)
 {
 	list_for_each (it, &m->services) {
 		const struct service *svc = list_entry(it, const struct service, link);
 
-		if (svc->row->port == port && svc != self) {
+		if (svc->row->port == port && svc->serial != self) {
 			return true;
 		}
 	}
@@ -97,7 +98,7 @@ uint16_t pick_port(struct manager *m)
 		crypto_random(&random, sizeof(random));
 		uint16_t port = (uint16_t)(PORT_MIN + random % (PORT_END - PORT_MIN));
 
-		if (!port_taken(m, NULL, port) && port_is_free(port)) {
+		if (!port_taken(m, 0, port) && port_is_free(port)) {
 			return port;
 		}
 	}
@@ -109,7 +110,7 @@ int check_port(struct manager *m, const struct service *self, json_int_t port, s
 	if (!m->config.local_only) {
 		return invalid(err, "port", "only a daemon that runs with --local-only takes it");
 	}
-	if (port_taken(m, self, (uint16_t)port)) {
+	if (port_taken(m, self ? self->serial : 0, (uint16_t)port)) {
 		return invalid(err, "port", "another service has it");
 	}
 	return 0;

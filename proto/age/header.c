@@ -4,10 +4,10 @@
 #include <errno.h>
 #include <string.h>
 
+#include "proto/age/bech32.h"
 #include "proto/base/alloc.h"
 #include "proto/base/codec.h"
 #include "proto/base/crypto.h"
-#include "proto/age/bech32.h"
 
 #define VERSION_LINE "age-encryption.org/v1\n"
 #define X25519_INFO  SPAN("age-encryption.org/v1/X25519")

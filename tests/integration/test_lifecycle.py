@@ -122,11 +122,11 @@ def test_delete_without_a_terminal_needs_yes(daemon):
 
 
 def test_options_are_shown_under_their_names(daemon):
-    service = daemon.json('create', 'share', 'docs', daemon.file('a'), '--title', 'Für alle ☂',
+    service = daemon.json('create', 'share', 'docs', daemon.file('a'), '--title', 'Für every ☂',
                           '--public', '--no_autostop_sharing', '--max-downloads', '3',
                           '--log-filenames', '--max-connections=7')
     shapes.is_service(service)
-    assert service['title'] == 'Für alle ☂'
+    assert service['title'] == 'Für every ☂'
     assert service['public'] is True and service['keys'] == []
     options = service['options']
     assert options['no_autostop_sharing'] is True
