@@ -339,11 +339,12 @@ static bool is_local_name(const char *host)
 	for (size_t i = 0; i < ARRAY_SIZE(domains); i++) {
 		struct span domain = span_str(domains[i]);
 
-		if (span_ends(name, domain) && name.p[name.n - domain.n - 1] == '.') {
+		if (span_ends(name, domain) &&
+		    (name.n == domain.n || name.p[name.n - domain.n - 1] == '.')) {
 			return true;
 		}
 	}
-	return strcmp(host, "home.arpa") == 0;
+	return false;
 }
 
 static int refuse(const char **why, const char *text)
