@@ -35,9 +35,9 @@ struct command {
 	int (*run)(struct ctl *ctl); /* the exit status */
 };
 
-extern const struct command cmd_create_share, cmd_start, cmd_stop, cmd_restart, cmd_list, cmd_show,
-	cmd_edit, cmd_rename, cmd_delete, cmd_share, cmd_watch, cmd_wait, cmd_status,
-	cmd_tor_status, cmd_history, cmd_reload, cmd_call;
+extern const struct command cmd_create_share, cmd_create_receive, cmd_start, cmd_stop, cmd_restart,
+	cmd_list, cmd_show, cmd_edit, cmd_rename, cmd_delete, cmd_share, cmd_receive, cmd_watch,
+	cmd_wait, cmd_status, cmd_tor_status, cmd_history, cmd_reload, cmd_call;
 
 /* --- what commands share --- */
 

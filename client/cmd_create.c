@@ -11,15 +11,16 @@ static const struct opt opts[] = {
 	{0},
 };
 
-static int run_share(struct ctl *ctl)
+/* The mode is the command's; what follows the name is content. */
+static int run(struct ctl *ctl)
 {
 	struct error err = ERROR_INIT;
 	const char *name = ctl->args.words[0];
 	json_t *service = NULL;
 
 	if (units_check_name("name", name, &err) < 0 ||
-	    create_service(ctl, "share", name, false, ctl->args.words + 1, ctl->args.n_words - 1,
-			   &service, &err) < 0) {
+	    create_service(ctl, ctl->command->mode, name, false, ctl->args.words + 1,
+			   ctl->args.n_words - 1, &service, &err) < 0) {
 		return ctl_fail(&err);
 	}
 	if (out_is_json()) {
@@ -44,5 +45,19 @@ const struct command cmd_create_share = {
 	.min_words = 2,
 	.max_words = SIZE_MAX,
 	.any_bytes = true,
-	.run = run_share,
+	.run = run,
+};
+
+const struct command cmd_create_receive = {
+	.name = "create receive",
+	.synopsis = "NAME",
+	.summary = "make a saved dropbox for files and messages, stopped",
+	.help = "Makes a service to which visitors send files and messages. Each submission is\n"
+		"kept in a folder of its own below the data directory. Files from strangers can\n"
+		"be harmful: open them with care, best on another machine.",
+	.opts = opts,
+	.mode = "receive",
+	.min_words = 1,
+	.max_words = 1,
+	.run = run,
 };

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * share: a one-off, as onionshare-cli does it. The service belongs to one
+ * share, receive: a one-off, as onionshare-cli does it. The service belongs to one
  * connection, by which it is also asked about and ended; a second one watches.
  */
 #include <errno.h>
@@ -38,6 +38,11 @@ static const char *name_of(const struct share *s)
 	return service_text(s->service, "name");
 }
 
+static bool is_receive(const struct share *s)
+{
+	return strcmp(s->ctl->command->mode, "receive") == 0;
+}
+
 /* --- what is shown --- */
 
 static void show_address(struct share *s)
@@ -46,6 +51,11 @@ static void show_address(struct share *s)
 		return;
 	}
 	service_print_address(s->service, opt_given(&s->ctl->args, "qr"));
+	if (is_receive(s)) {
+		out_note("Files sent to you appear in this folder: %s",
+			 out_esc(service_text(json_object_get(s->service, "options"), "data_dir")));
+		out_note("Warning: files from strangers can be harmful; open them with care.");
+	}
 	s->address_shown = true;
 }
 
@@ -121,7 +131,7 @@ static int on_event(struct share *s, const json_t *event, struct error *err)
 	if (out_is_json() && !opt_given(&s->ctl->args, "detach")) {
 		out_json(event);
 	}
-	if (strcmp(kind, "transfer") == 0) {
+	if (strcmp(kind, "transfer") == 0 || strcmp(kind, "submission") == 0) {
 		if (!out_is_json()) {
 			view_event(&s->view, event);
 		}
@@ -180,8 +190,8 @@ static int create(struct share *s, struct error *err)
 		r = units_check_name("save", name, err);
 	}
 	if (r == 0) {
-		r = create_service(ctl, "share", name, !s->kept, ctl->args.words, ctl->args.n_words,
-				   &s->service, err);
+		r = create_service(ctl, ctl->command->mode, name, !s->kept, ctl->args.words,
+				   ctl->args.n_words, &s->service, err);
 	}
 	return r;
 }
@@ -267,7 +277,7 @@ static int conclude(struct share *s, int r, struct error *err)
 	return failed ? 1 : 0;
 }
 
-static int run_share(struct ctl *ctl)
+static int run_one_off(struct ctl *ctl)
 {
 	struct error err = ERROR_INIT;
 	struct share *s = xnew(struct share);
@@ -305,5 +315,19 @@ const struct command cmd_share = {
 	.min_words = 1,
 	.max_words = SIZE_MAX,
 	.any_bytes = true,
-	.run = run_share,
+	.run = run_one_off,
+};
+
+const struct command cmd_receive = {
+	.name = "receive",
+	.synopsis = "",
+	.summary = "take files and messages now, until Ctrl-C",
+	.help = "Opens a dropbox at a new address, prints address and private key, shows who "
+		"sends,\n"
+		"and closes it on Ctrl-C or with this program. What came in stays where it says.\n"
+		"With --json: the events of 'watch', a line each.",
+	.opts = opts,
+	.mode = "receive",
+	.max_words = 0,
+	.run = run_one_off,
 };

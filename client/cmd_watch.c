@@ -73,7 +73,7 @@ static int run_watch(struct ctl *ctl)
 const struct command cmd_watch = {
 	.name = "watch",
 	.synopsis = "[NAME...]",
-	.summary = "live: states and transfers, until Ctrl-C",
+	.summary = "live: states, transfers and submissions, until Ctrl-C",
 	.help = "With --json a line an event; the first is a snapshot of all there is.",
 	.max_words = SIZE_MAX,
 	.run = run_watch,

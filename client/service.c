@@ -74,8 +74,9 @@ static void print_heading(const json_t *service, bool with_key)
 	if (!service_has(service, "onion")) {
 		out_note("Without Tor, for this machine only:");
 	} else {
-		out_note("Give this address%s to the recipient:",
-			 with_key ? " and private key" : "");
+		out_note("Give this address%s to the %s:", with_key ? " and private key" : "",
+			 strcmp(service_text(service, "mode"), "receive") == 0 ? "sender"
+									       : "recipient");
 	}
 }
 

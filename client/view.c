@@ -219,6 +219,23 @@ static void on_transfer(struct view *v, const json_t *event)
 	}
 }
 
+static void print_submission(const struct view *v, const json_t *event)
+{
+	long long files = json_integer_value(json_object_get(event, "files"));
+	bool message = json_is_true(json_object_get(event, "message"));
+	struct buf text = BUF_INIT;
+
+	buf_printf(&text, "submission %lld is kept: ",
+		   (long long)json_integer_value(json_object_get(event, "id")));
+	if (files) {
+		buf_printf(&text, "%lld file%s%s", files, files == 1 ? "" : "s",
+			   message ? " and " : "");
+	}
+	buf_add_str(&text, message ? "a message" : "");
+	print_line(v, service_text(event, "name"), text.p);
+	buf_done(&text);
+}
+
 void view_event(struct view *v, const json_t *event)
 {
 	const char *kind = service_text(event, "event");
@@ -227,6 +244,8 @@ void view_event(struct view *v, const json_t *event)
 		print_state(v, event);
 	} else if (strcmp(kind, "transfer") == 0) {
 		on_transfer(v, event);
+	} else if (strcmp(kind, "submission") == 0) {
+		print_submission(v, event);
 	}
 	view_draw(v);
 }

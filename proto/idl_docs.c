@@ -114,6 +114,9 @@ static void write_range(struct buf *out, const struct option *o)
 	case OPTION_STRING:
 		buf_printf(out, "string, up to %" PRId64 " characters", o->max);
 		break;
+	case OPTION_PATH:
+		buf_add_str(out, "string, an absolute path");
+		break;
 	}
 }
 

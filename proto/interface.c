@@ -34,7 +34,7 @@
 
 /* --- types --- */
 
-ENUM(type_mode, "Mode", "What a service does for its visitors.", "share")
+ENUM(type_mode, "Mode", "What a service does for its visitors.", "share", "receive")
 
 ENUM(type_state, "State",
      "Where a service is in its life. publishing: its address is fixed but not yet announced by "
@@ -48,8 +48,8 @@ ENUM(type_goal, "Goal",
 
 ENUM(type_event_kind, "EventKind",
      "snapshot: everything, the first event. state: a service's state changed. transfer: of a "
-     "visitor. tor: Tor's state changed.",
-     "snapshot", "state", "transfer", "tor")
+     "visitor. submission: it has come in and is where it belongs. tor: Tor's state changed.",
+     "snapshot", "state", "transfer", "submission", "tor")
 
 ENUM(type_direction, "Direction", "out: to the visitor.", "out", "in")
 
@@ -237,15 +237,17 @@ static const struct field out_Watch[] = {
 	T("event", type_event_kind, 0, "Which event it is, and so which members there are."),
 	T("services", type_service, NULLABLE | ARRAY, "snapshot: the services that are watched."),
 	T("tor", type_tor_status, NULLABLE, "snapshot: Tor."),
-	F("name", STRING, NULLABLE, "state, transfer: the service."),
+	F("name", STRING, NULLABLE, "state, transfer, submission: the service."),
 	F("state", STRING, NULLABLE, "state: the service's (State). tor: Tor's."),
 	F("reason", STRING, NULLABLE, "state: why, when that is not obvious."),
-	F("id", INT, NULLABLE, "transfer: its number, unique in the daemon's life."),
+	F("id", INT, NULLABLE, "transfer, submission: its number, unique in the daemon's life."),
 	T("direction", type_direction, NULLABLE, "transfer: which way."),
 	T("phase", type_phase, NULLABLE, "transfer: how far it is."),
 	F("bytes", INT, NULLABLE, "transfer: done so far."),
 	F("total", INT, NULLABLE, "transfer: in all; null: not known."),
 	F("percent", INT, NULLABLE, "tor: how far it is on its way into the network."),
+	F("files", INT, NULLABLE, "submission: how many."),
+	F("message", BOOL, NULLABLE, "submission: with a message."),
 	END,
 };
 

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <unistd.h>
 
 #include "proto/base/alloc.h"
 #include "proto/base/buf.h"
@@ -71,6 +73,51 @@ static const struct option options[] = {
 	 .flags = OPTION_NEEDS_RESTART,
 	 .has_default = true,
 	 .help = "put requested paths into the history"},
+	{.name = "data_dir",
+	 .modes = OPTION_RECEIVE,
+	 .type = OPTION_PATH,
+	 .min = 1,
+	 .max = OPTION_PATH_MAX,
+	 .metavar = "DIR",
+	 .help = "where submissions are kept; chosen once"},
+	{.name = "disable_text",
+	 .modes = OPTION_RECEIVE,
+	 .type = OPTION_BOOL,
+	 .flags = OPTION_NEEDS_RESTART,
+	 .has_default = true,
+	 .help = "visitors cannot send messages"},
+	{.name = "disable_files",
+	 .modes = OPTION_RECEIVE,
+	 .type = OPTION_BOOL,
+	 .flags = OPTION_NEEDS_RESTART,
+	 .has_default = true,
+	 .help = "visitors cannot send files"},
+	{.name = "max_submission",
+	 .modes = OPTION_RECEIVE,
+	 .type = OPTION_SIZE,
+	 .flags = OPTION_NEEDS_RESTART,
+	 .min = 1,
+	 .max = INT64_MAX,
+	 .metavar = "SIZE",
+	 .help = "largest submission that is accepted"},
+	{.name = "quota",
+	 .modes = OPTION_RECEIVE,
+	 .type = OPTION_SIZE,
+	 .flags = OPTION_NEEDS_RESTART,
+	 .min = 1,
+	 .max = INT64_MAX,
+	 .metavar = "SIZE",
+	 .help = "largest sum of all that is in the data directory"},
+	{.name = "min_free",
+	 .modes = OPTION_RECEIVE,
+	 .type = OPTION_SIZE,
+	 .flags = OPTION_NEEDS_RESTART,
+	 .min = 0,
+	 .max = INT64_MAX,
+	 .has_default = true,
+	 .default_value = INT64_C(1) << 30,
+	 .metavar = "SIZE",
+	 .help = "free space that is left on the disk"},
 };
 
 const struct option *options_all(size_t *ret_n)
@@ -84,7 +131,7 @@ unsigned options_mode(const char *mode)
 	static const struct {
 		const char *name;
 		unsigned bit;
-	} modes[] = {{"share", OPTION_SHARE}};
+	} modes[] = {{"share", OPTION_SHARE}, {"receive", OPTION_RECEIVE}};
 
 	for (size_t i = 0; mode && i < ARRAY_SIZE(modes); i++) {
 		if (strcmp(modes[i].name, mode) == 0) {
@@ -166,6 +213,20 @@ static int check_text(const struct option *o, struct span s, struct error *err)
 	return 0;
 }
 
+/* Any bytes that JSON takes, as file names are: but from the root on, and no NUL. */
+static int check_path(const struct option *o, const json_t *value, struct error *err)
+{
+	const char *s = json_string_value(value);
+
+	if (!s || s[0] != '/' || strlen(s) != json_string_length(value)) {
+		return refuse(err, o->name, "must be an absolute path");
+	}
+	if (json_string_length(value) > (size_t)o->max) {
+		return refuse(err, o->name, "is longer than %" PRId64 " bytes", o->max);
+	}
+	return 0;
+}
+
 static int check_value(const struct option *o, const json_t *value, struct error *err)
 {
 	if (json_is_null(value)) {
@@ -186,6 +247,8 @@ static int check_value(const struct option *o, const json_t *value, struct error
 		}
 		return check_text(o, span_of(json_string_value(value), json_string_length(value)),
 				  err);
+	case OPTION_PATH:
+		return check_path(o, value, err);
 	}
 	return -EINVAL;
 }
@@ -222,6 +285,17 @@ int options_validate(const char *mode, const json_t *in, struct error *err)
 		if (r < 0) {
 			return r;
 		}
+	}
+	return 0;
+}
+
+int options_check_together(const char *mode, const json_t *all, struct error *err)
+{
+	if (options_mode(mode) == OPTION_RECEIVE &&
+	    json_is_true(json_object_get(all, "disable_text")) &&
+	    json_is_true(json_object_get(all, "disable_files"))) {
+		return refuse(err, "disable_files",
+			      "You cannot disable both text and files: nothing could be sent");
 	}
 	return 0;
 }
@@ -320,6 +394,22 @@ static int parse_bool(const char *text, bool *ret)
 	return -EINVAL;
 }
 
+/* As the shell means it: from the directory where one is. */
+static json_t *absolute(const char *text)
+{
+	char here[PATH_MAX];
+	json_t *value;
+
+	if (text[0] == '/' || text[0] == '\0' || !getcwd(here, sizeof(here))) {
+		return json_string(text);
+	}
+	char *path = xasprintf("%s/%s", strcmp(here, "/") == 0 ? "" : here, text);
+
+	value = json_string(path);
+	free(path);
+	return value;
+}
+
 int option_parse_text(const struct option *o, const char *text, json_t **ret, struct error *err)
 {
 	json_t *value = NULL;
@@ -352,6 +442,12 @@ int option_parse_text(const struct option *o, const char *text, json_t **ret, st
 		break;
 	case OPTION_STRING:
 		value = json_string(text);
+		if (!value) {
+			return refuse(err, o->name, "is not valid UTF-8");
+		}
+		break;
+	case OPTION_PATH:
+		value = absolute(text);
 		if (!value) {
 			return refuse(err, o->name, "is not valid UTF-8");
 		}

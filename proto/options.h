@@ -18,11 +18,13 @@ enum option_type {
 	OPTION_INT,
 	OPTION_SIZE,   /* bytes; on the command line K, M, G, T */
 	OPTION_STRING, /* one line of text: no control characters */
+	OPTION_PATH,   /* absolute; on the command line also relative to where one is */
 };
 
 enum option_modes {
 	OPTION_SHARE = 1,
-	OPTION_ALL_MODES = OPTION_SHARE,
+	OPTION_RECEIVE = 2,
+	OPTION_ALL_MODES = OPTION_SHARE | OPTION_RECEIVE,
 };
 
 enum option_flags {
@@ -46,6 +48,7 @@ struct option {
 };
 
 #define OPTION_TITLE_MAX 200
+#define OPTION_PATH_MAX  4000 /* room for the layout below it */
 
 /* All options in the order of help texts; n of them. */
 const struct option *options_all(size_t *ret_n);
@@ -60,6 +63,8 @@ const struct option *option_find(const char *mode, const char *name);
  * -EINVAL with ERROR_INVALID_VALUE naming the option and why.
  */
 int options_validate(const char *mode, const json_t *in, struct error *err);
+/* What no option can tell alone; all: complete. 0, or -EINVAL likewise. */
+int options_check_together(const char *mode, const json_t *all, struct error *err);
 /* New object: every option of the mode, those not set with their default. set: validated or NULL.
  */
 json_t *options_complete(const char *mode, const json_t *set);

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "mode/assets.h"
 #include "proto/base/alloc.h"
@@ -229,7 +230,10 @@ static void receive_stop(struct mode *m, void (*stopped)(void *ud), void *ud)
 
 int64_t receive_next_us(struct receive *r)
 {
-	int64_t now = ev_wall_ms() * 1000;
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	int64_t now = (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 
 	r->last_us = now > r->last_us ? now : r->last_us + 1;
 	return r->last_us;

@@ -120,6 +120,20 @@ static int take_descriptors(struct rpc_call *call, size_t n_paths, const int **r
 	return 0;
 }
 
+/* Where the daemon writes in place is decided by those who may write there as it does. */
+static int check_data_dir(const struct rpc_call *call, const json_t *options, struct error *err)
+{
+	const json_t *dir = json_object_get(options, "data_dir");
+
+	if (!dir || json_is_null(dir) || is_trusted(call->peer)) {
+		return 0;
+	}
+	return error_set_kind(err, EPERM, ERROR_PERMISSION_DENIED, "root or the daemon's own user",
+			      NULL,
+			      "data_dir can be chosen by root and the daemon's own user only; "
+			      "without it the daemon keeps submissions in its own state");
+}
+
 void rpc_create(struct rpc_call *call, void *ud)
 {
 	struct rpc_env *env = ud;
@@ -136,7 +150,8 @@ void rpc_create(struct rpc_call *call, void *ud)
 	};
 
 	p->bind = create.ephemeral;
-	if (take_descriptors(call, json_array_size(paths), &create.fds, &err) < 0 ||
+	if (check_data_dir(call, options, &err) < 0 ||
+	    take_descriptors(call, json_array_size(paths), &create.fds, &err) < 0 ||
 	    manager_create(env->manager, &create, on_done, p, &err) < 0) {
 		refuse(p, &err);
 		return;

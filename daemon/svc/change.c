@@ -44,6 +44,17 @@ static int merge(struct service *svc, const json_t *changes, const json_t *unset
 			json_object_del(merged, s);
 		}
 	}
+	if (r == 0) {
+		json_t *all = options_complete(svc->row->mode, merged);
+
+		r = options_check_together(svc->row->mode, all, err);
+		json_decref(all);
+	}
+	if (r == 0 && svc->row->options && !service_keeps_data_dir(svc, merged)) {
+		r = error_set_kind(err, EINVAL, ERROR_INVALID_VALUE, "data_dir",
+				   "is fixed when the service is made",
+				   "data_dir is fixed when the service is made");
+	}
 	if (r < 0) {
 		json_decref(merged);
 		return r;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "svc/content.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -206,6 +207,71 @@ static void done(struct job *job)
 	error_done(&c->err);
 	free(c);
 }
+
+/* --- data directories --- */
+
+struct data_dir_check {
+	struct job job;
+	char *path;
+	bool must_be_new;
+	struct error err;
+	content_checked_fn *cb;
+	void *ud;
+};
+
+static int refuse_data_dir(struct data_dir_check *c, const char *why)
+{
+	return error_set_kind(&c->err, EEXIST, ERROR_INVALID_VALUE, "data_dir", why, "%s %s",
+			      c->path, why);
+}
+
+static void run_data_dir(struct job *job)
+{
+	struct data_dir_check *c = container_of(job, struct data_dir_check, job);
+	DIR *d = opendir(c->path);
+	const struct dirent *entry;
+	unsigned n = 0;
+
+	if (!d) {
+		if (errno != ENOENT) {
+			refuse_data_dir(c, strerror(errno));
+		}
+		return;
+	}
+	while (c->must_be_new && n <= 2 && (entry = readdir(d))) {
+		n++;
+	}
+	closedir(d);
+	if (n > 2) {
+		refuse_data_dir(c, "still holds what an earlier service of this name received: "
+				   "move it away, choose another name, or add to it with "
+				   "--data-dir and this path");
+	}
+}
+
+static void done_data_dir(struct job *job)
+{
+	struct data_dir_check *c = container_of(job, struct data_dir_check, job);
+
+	c->cb(c->ud, c->err.code ? &c->err : NULL);
+	error_done(&c->err);
+	free(c->path);
+	free(c);
+}
+
+void content_check_data_dir(struct ev *ev, const char *path, bool must_be_new,
+			    content_checked_fn *cb, void *ud)
+{
+	struct data_dir_check *c = xnew(struct data_dir_check);
+
+	c->path = xstrdup(path);
+	c->must_be_new = must_be_new;
+	c->cb = cb;
+	c->ud = ud;
+	work_submit(ev->work, WORK_SLOW, &c->job, run_data_dir, done_data_dir);
+}
+
+/* --- content --- */
 
 void content_check(struct ev *ev, const json_t *paths, const int *fds, const char *state_dir,
 		   content_checked_fn *cb, void *ud)

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "ev/ev.h"
 #include "proto/base/error.h"
@@ -20,5 +21,11 @@ typedef void content_checked_fn(void *ud, const struct error *err);
  */
 void content_check(struct ev *ev, const json_t *paths, const int *fds, const char *state_dir,
 		   content_checked_fn *cb, void *ud);
+/*
+ * Submissions will be kept in path: a directory, or not there yet. must_be_new:
+ * nothing of an earlier service may be in it. Off the loop; cb once, later.
+ */
+void content_check_data_dir(struct ev *ev, const char *path, bool must_be_new,
+			    content_checked_fn *cb, void *ud);
 /* Shape only, at once: strings, absolute, without NUL, not too many or too long. */
 int content_check_shape(const json_t *paths, struct error *err);

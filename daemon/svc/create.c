@@ -239,6 +239,33 @@ static char *make_name(struct manager *m, const char *mode)
 	}
 }
 
+static int check_receive(const struct manager_create *create, struct error *err)
+{
+	json_t *all = options_complete(create->mode, create->options);
+	int r = options_check_together(create->mode, all, err);
+
+	json_decref(all);
+	if (r == 0 && json_array_size(create->paths) > 0) {
+		r = invalid(err, "paths", "a receive service has none");
+	}
+	return r;
+}
+
+/* Fixed from now on: another name later leaves it where it is. */
+static bool set_default_data_dir(struct manager *m, struct service_row *row)
+{
+	const json_t *set = json_object_get(row->options, "data_dir");
+
+	if (set && !json_is_null(set)) {
+		return false;
+	}
+	char *path = xasprintf("%s/receive/%s", m->config.state_dir, row->name);
+
+	json_object_set_new(row->options, "data_dir", json_string(path));
+	free(path);
+	return true;
+}
+
 static int check_create(struct manager *m, const struct manager_create *create, struct error *err)
 {
 	const json_t *port = json_object_get(create->options, "port");
@@ -251,7 +278,9 @@ static int check_create(struct manager *m, const struct manager_create *create, 
 		r = check_port(m, NULL, json_integer_value(port), err);
 	}
 	if (r == 0) {
-		r = content_check_shape(create->paths, err);
+		r = options_mode(create->mode) == OPTION_RECEIVE
+			    ? check_receive(create, err)
+			    : content_check_shape(create->paths, err);
 	}
 	if (r < 0) {
 		return r;
@@ -302,6 +331,14 @@ int manager_create(struct manager *m, const struct manager_create *create, manag
 	}
 	list_append(&m->creations, &c->link);
 	m->n_creations++;
-	content_check(m->ev, row->paths, create->fds, m->config.state_dir, on_checked, c);
+	if (options_mode(create->mode) == OPTION_RECEIVE) {
+		bool is_default = set_default_data_dir(m, row);
+
+		content_check_data_dir(m->ev,
+				       json_string_value(json_object_get(row->options, "data_dir")),
+				       is_default, on_checked, c);
+	} else {
+		content_check(m->ev, row->paths, create->fds, m->config.state_dir, on_checked, c);
+	}
 	return 0;
 }

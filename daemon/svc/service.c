@@ -594,7 +594,7 @@ static void host_cache_get(void *ud, const char *key, void (*cb)(void *cb_ud, st
 
 static const struct mode_ops *find_mode(const char *name)
 {
-	static const struct mode_ops *const modes[] = {&mode_share};
+	static const struct mode_ops *const modes[] = {&mode_share, &mode_receive};
 
 	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
 		if (strcmp(modes[i]->name, name) == 0) {
@@ -607,13 +607,10 @@ static const struct mode_ops *find_mode(const char *name)
 void service_start(struct service *svc)
 {
 	struct mode_host host = {
-		.transfer_id = host_transfer_id,
-		.transfer = host_transfer,
-		.completed = host_completed,
-		.failed = host_failed,
-		.cache_put = host_cache_put,
-		.cache_get = host_cache_get,
-		.ud = svc,
+		SERVICE_INBOX_HOST,          .transfer_id = host_transfer_id,
+		.transfer = host_transfer,   .completed = host_completed,
+		.failed = host_failed,       .cache_put = host_cache_put,
+		.cache_get = host_cache_get, .ud = svc,
 	};
 
 	if (svc->taking_down) {
@@ -637,6 +634,7 @@ void service_start(struct service *svc)
 		.options = svc->options,
 		.secret = svc->row->secret,
 		.paths = paths,
+		.data_dir = service_data_dir(svc),
 	};
 
 	/* After a completion the count of downloads begins anew, and its reason is history. */

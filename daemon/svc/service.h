@@ -100,6 +100,20 @@ json_int_t service_option_int(const struct service *svc, const char *name);
 bool service_is_public(const struct service *svc);
 const char *service_state_name(enum service_state state);
 
+/* --- inbox.c: what a dropbox asks of its service --- */
+void host_inbox_pending(void *ud, mode_pending_fn *cb, void *cb_ud);
+void host_inbox_intend(void *ud, const struct mode_intent *intent, mode_intended_fn *cb,
+		       void *cb_ud);
+void host_inbox_finish(void *ud, int64_t id, mode_finished_fn *cb, void *cb_ud);
+void host_submission(void *ud, uint64_t id, unsigned files, bool message);
+#define SERVICE_INBOX_HOST                                                      \
+	.inbox_pending = host_inbox_pending, .inbox_intend = host_inbox_intend, \
+	.inbox_finish = host_inbox_finish, .submission = host_submission
+/* Where its submissions are; NULL for other modes. */
+const char *service_data_dir(const struct service *svc);
+/* Changed options leave it where it is: what is in it is the service's. */
+bool service_keeps_data_dir(const struct service *svc, const json_t *options);
+
 /* --- what a service asks of its manager (manager.c) --- */
 struct ev *manager_ev(struct manager *m);
 struct tor *manager_tor(struct manager *m); /* NULL: local only */

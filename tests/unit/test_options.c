@@ -18,6 +18,14 @@ static int validate(const char *text, struct error *err)
 	return options_validate("share", in, err);
 }
 
+static int validate_receive(const char *text, struct error *err)
+{
+	json_auto_t *in = json_loads(text, 0, NULL);
+
+	assert_non_null(in);
+	return options_validate("receive", in, err);
+}
+
 static void good_values_are_taken(void **state)
 {
 	static const char *const good[] = {
@@ -112,6 +120,52 @@ static void what_is_not_set_has_its_default(void **state)
 	assert_int_equal(options_validate("share", defaults, NULL), 0);
 }
 
+static void data_directories_are_absolute(void **state)
+{
+	struct error err = ERROR_INIT;
+	char *text = xmalloc(OPTION_PATH_MAX + 100);
+	json_t *value = NULL;
+
+	(void)state;
+	assert_int_equal(validate_receive("{\"data_dir\": \"/srv/\u00fc box\"}", &err), 0);
+	assert_int_equal(validate_receive("{\"data_dir\": null}", &err), 0);
+	assert_int_equal(validate_receive("{\"data_dir\": \"srv\"}", &err), -EINVAL);
+	assert_string_equal(error_text(&err), "data_dir: must be an absolute path");
+	assert_int_equal(validate_receive("{\"data_dir\": 5}", &err), -EINVAL);
+	assert_int_equal(validate("{\"data_dir\": \"/srv\"}", &err), -EINVAL);
+	memset(text, 'x', OPTION_PATH_MAX + 1);
+	text[0] = '/';
+	text[OPTION_PATH_MAX] = '\0';
+	const struct option *o = option_find("receive", "data_dir");
+
+	assert_int_equal(option_parse_text(o, text, &value, &err), 0);
+	json_decref(value);
+	text[OPTION_PATH_MAX] = 'x';
+	text[OPTION_PATH_MAX + 1] = '\0';
+	assert_int_equal(option_parse_text(o, text, &value, &err), -EINVAL);
+	/* As the shell means it. */
+	assert_int_equal(option_parse_text(o, "in/box", &value, &err), 0);
+	assert_int_equal(json_string_value(value)[0], '/');
+	assert_non_null(strstr(json_string_value(value), "/in/box"));
+	json_decref(value);
+	assert_int_equal(option_parse_text(o, "", &value, &err), -EINVAL);
+	free(text);
+	error_done(&err);
+}
+
+static void a_dropbox_takes_files_or_messages(void **state)
+{
+	json_auto_t *good = json_pack("{s:b, s:b}", "disable_text", 1, "disable_files", 0);
+	json_auto_t *bad = json_pack("{s:b, s:b}", "disable_text", 1, "disable_files", 1);
+	struct error err = ERROR_INIT;
+
+	(void)state;
+	assert_int_equal(options_check_together("receive", good, &err), 0);
+	assert_int_equal(options_check_together("receive", bad, &err), -EINVAL);
+	assert_int_equal(err.kind, ERROR_INVALID_VALUE);
+	error_done(&err);
+}
+
 static void table_agrees_with_itself(void **state)
 {
 	size_t n;
@@ -124,7 +178,10 @@ static void table_agrees_with_itself(void **state)
 		bool negated = true;
 		char spelling[64];
 
-		assert_ptr_equal(option_find("share", o->name), o);
+		assert_int_not_equal(o->modes & OPTION_ALL_MODES, 0);
+		assert_ptr_equal(option_find(o->modes & OPTION_SHARE ? "share" : "receive",
+					     o->name),
+				 o);
 		assert_non_null(o->help);
 		assert_true((o->metavar == NULL) == (o->type == OPTION_BOOL));
 		assert_true(o->type == OPTION_BOOL || o->min <= o->max);
@@ -134,7 +191,7 @@ static void table_agrees_with_itself(void **state)
 			    (o->default_value >= o->min && o->default_value <= o->max));
 		option_spelling(o, spelling, sizeof(spelling));
 		assert_null(strchr(spelling, '_'));
-		assert_ptr_equal(option_find_spelling("share", span_str(spelling), &negated), o);
+		assert_ptr_equal(option_find_spelling(NULL, span_str(spelling), &negated), o);
 		assert_false(negated);
 		for (size_t k = 0; k < i; k++) {
 			assert_string_not_equal(all[k].name, o->name);
@@ -244,6 +301,8 @@ int main(void)
 		cmocka_unit_test(bad_values_name_option_and_reason),
 		cmocka_unit_test(titles_are_counted_in_characters),
 		cmocka_unit_test(what_is_not_set_has_its_default),
+		cmocka_unit_test(data_directories_are_absolute),
+		cmocka_unit_test(a_dropbox_takes_files_or_messages),
 		cmocka_unit_test(table_agrees_with_itself),
 		cmocka_unit_test(dash_and_underscore_are_the_same_on_the_command_line),
 		cmocka_unit_test(text_becomes_values),

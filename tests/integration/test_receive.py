@@ -1,0 +1,315 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Receive mode over HTTP: what is accepted, what is on the disk, and after kill -9."""
+import hashlib
+import json
+import os
+import random
+import re
+import shutil
+import stat
+import threading
+
+import pytest
+
+from lib.http import Closed, Connection, fetch
+from lib.waiting import until
+
+BOUNDARY = '----onionshare-test'
+DAY = re.compile(r'\d{4}-\d{2}-\d{2}')
+STAMP = re.compile(r'\d{12}')
+SMALL = ['--min-free', '0']
+
+
+def form(*parts):
+    """parts: (field, filename or None, bytes)."""
+    body = b''
+    for field, filename, data in parts:
+        named = '' if filename is None else f'; filename="{filename}"'
+        body += (f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{field}"{named}\r\n\r\n'
+                 .encode() + data + b'\r\n')
+    return body + f'--{BOUNDARY}--\r\n'.encode()
+
+
+def post(address, body, target='/upload-ajax', headers=None):
+    with Connection(address, timeout=60) as c:
+        return c.request('POST', target, {
+            'Content-Type': f'multipart/form-data; boundary={BOUNDARY}', **(headers or {})}, body)
+
+
+def ajax(address, *parts):
+    answer = post(address, form(*parts))
+    return answer.status, json.loads(answer.body)
+
+
+def dropbox(daemon, name='box', *options):
+    daemon.json('create', 'receive', name, *SMALL, *options)
+    return daemon.json('start', name)
+
+
+def submissions(root):
+    """Of each submission that can be seen: (files by name, message or None)."""
+    found = {}
+    for day in os.listdir(root):
+        if day.startswith('.'):
+            continue
+        assert DAY.fullmatch(day), day
+        for name in os.listdir(os.path.join(root, day)):
+            path = os.path.join(root, day, name)
+            stamp = name[:12]
+            assert STAMP.fullmatch(stamp), name
+            files, message = found.get((day, stamp), ({}, None))
+            if name.endswith('-message.txt'):
+                with open(path, 'rb') as f:
+                    message = f.read()
+            else:
+                assert name == stamp, name
+                for file in os.listdir(path):
+                    with open(os.path.join(path, file), 'rb') as f:
+                        files[file] = f.read()
+            found[day, stamp] = files, message
+    return list(found.values())
+
+
+def all_entries(root):
+    return [os.path.join(folder, name)
+            for folder, folders, names in os.walk(root) for name in folders + names]
+
+
+# --- what visitors send ---
+
+def test_files_and_a_message_arrive(daemon):
+    service = dropbox(daemon)
+    root = service['options']['data_dir']
+    assert root == os.path.join(daemon.state, 'receive', 'box')
+    data = os.urandom(3_000_000)
+    status, said = ajax(service['backend'], ('file[]', 'a.bin', data), ('text', None, b'hello'),
+                        ('file[]', 'ü ☂.txt', b''), ('file[]', 'a.bin', b'2'))
+    assert status == 200
+    assert said == {'info_flashes': ['Message submitted, uploaded a.bin, ü ☂.txt, a-1.bin']}
+    assert submissions(root) == [({'a.bin': data, 'ü ☂.txt': b'', 'a-1.bin': b'2'}, b'hello')]
+    for path in all_entries(root):
+        st = os.lstat(path)
+        assert stat.S_IMODE(st.st_mode) == (0o700 if stat.S_ISDIR(st.st_mode) else 0o600), path
+        assert not stat.S_ISREG(st.st_mode) or st.st_mtime % 86400 == 0, path
+    transfers = until(lambda: (t := daemon.show('box')['transfers'])['completed'] == 1 and t,
+                      'the upload is counted')
+    assert transfers['bytes_in'] > 3_000_000 and transfers['active'] == 0
+
+
+def test_a_form_without_script_is_answered_on_the_next_page(daemon):
+    service = dropbox(daemon, 'box', '--title', 'Tips & hints')
+    page = fetch(service['backend'])
+    assert page.status == 200 and b'<h1><bdi>Tips &amp; hints</bdi></h1>' in page.body
+    assert b'<script' not in page.body and b'http' not in page.body.replace(b'http-equiv', b'')
+    answer = post(service['backend'], form(('text', None, b'hi')), '/upload')
+    assert answer.status == 303 and not answer.all('set-cookie')
+    assert b'Message submitted' in fetch(service['backend'], answer['location']).body
+    assert b'Message submitted' not in fetch(service['backend'], answer['location']).body
+
+
+@pytest.mark.parametrize('name', [
+    '../../../x', '/etc/passwd', 'C:\\x.exe', '.bashrc', '-rf', '..', '\x1b]0;x\x07.txt',
+    '‮txt.exe', 'n' * 300 + '.tar.gz', 'Ærø.txt', '日本語.txt', 'a%0D%0Ab.txt'])
+def test_no_name_is_refused_or_leads_elsewhere(daemon, name):
+    service = dropbox(daemon)
+    root = service['options']['data_dir']
+    before = set(all_entries(daemon.dir))
+    status, said = ajax(service['backend'], ('file[]', name, b'content'))
+    assert status == 200, said
+    [(files, message)] = submissions(root)
+    [(kept, data)] = files.items()
+    assert data == b'content' and message is None
+    assert kept[0] not in '.-' and len(os.fsencode(kept)) <= 255
+    assert not re.search('[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069/\\\\]', kept)
+    assert os.path.splitext(name)[1] in ('', os.path.splitext(kept)[1]) or name == '.bashrc'
+    new = {p for p in set(all_entries(daemon.dir)) - before if not p.startswith(root)}
+    assert not new
+
+
+def test_what_is_disabled_leaves_no_trace(daemon):
+    service = dropbox(daemon, 'text', '--disable-files')
+    root = service['options']['data_dir']
+    before = sorted(all_entries(root))
+    assert ajax(service['backend'], ('text', None, b'hi'), ('file[]', 'a', b'x')) == (
+        403, {'error_flashes': ['File uploads are not allowed']})
+    assert ajax(service['backend'], ('file[]', 'a', b'x' * 1_000_000))[0] == 403
+    until(lambda: sorted(all_entries(root)) == before, 'nothing is left')
+    service = dropbox(daemon, 'files', '--disable-text')
+    assert ajax(service['backend'], ('text', None, b'hi'))[0] == 403
+
+
+def test_limits_hold_to_the_byte(daemon):
+    service = dropbox(daemon, 'box', '--max-submission', '1M', '--quota', '1500K')
+    root = service['options']['data_dir']
+    assert ajax(service['backend'], ('file[]', 'a', b'x' * (1 << 20) + b'+'))[0] == 413
+    assert ajax(service['backend'], ('file[]', 'a', b'x' * (1 << 20)))[0] == 200
+    rest = 1500 * 1024 - (1 << 20)
+    assert ajax(service['backend'], ('file[]', 'a', b'x' * rest + b'+'))[0] == 507
+    assert ajax(service['backend'], ('file[]', 'a', b'x' * rest))[0] == 200
+    answer = post(service['backend'], form(('text', None, b'!')), '/upload')
+    assert answer.status == 507 and b'There is no room' in answer.body
+    # Room made by hand is found without a restart.
+    for day in os.listdir(root):
+        if not day.startswith('.'):
+            shutil.rmtree(os.path.join(root, day))
+    until(lambda: ajax(service['backend'], ('file[]', 'a', b'x' * 1000))[0] == 200, 'room again')
+
+
+def test_cut_uploads_leave_nothing(daemon):
+    service = dropbox(daemon)
+    root = service['options']['data_dir']
+    body = form(('file[]', 'a', os.urandom(500_000)))
+    idle = sorted(all_entries(root))
+    for n in (0, 1, len(body) // 2, len(body) - 1):
+        with Connection(service['backend']) as c:
+            c.send(f'POST /upload HTTP/1.1\r\nHost: {c.host}\r\nContent-Length: {len(body)}\r\n'
+                   f'Content-Type: multipart/form-data; boundary={BOUNDARY}\r\n\r\n'
+                   .encode() + body[:n])
+    until(lambda: daemon.show('box')['transfers']['active'] == 0
+          and sorted(all_entries(root)) == idle, 'nothing is left')
+
+
+def test_watchers_hear_of_a_submission(daemon):
+    service = dropbox(daemon)
+    with daemon.varlink() as v:
+        v.send('Watch', more=True)
+        assert v.receive()['parameters']['event'] == 'snapshot'
+        assert ajax(service['backend'], ('file[]', 'a', b'x'), ('text', None, b'hi'))[0] == 200
+        event = {'event': None}
+        while event['event'] != 'submission':
+            event = v.receive()['parameters']
+    assert (event['name'], event['files'], event['message']) == ('box', 1, True)
+
+
+# --- what people set ---
+
+def test_bad_options_are_refused_before_anything_is_made(daemon):
+    for options in (['--disable-text', '--disable-files'], ['--quota', '0'],
+                    ['--max-submission', '1X'], ['--data-dir', ''], ['--min-free', '-1']):
+        result = daemon.ctl('create', 'receive', 'box', *options)
+        assert result.status == 2 and result.err.count('\n') == 1, result
+    assert daemon.json('list') == []
+    dropbox(daemon, 'box', '--disable-text')
+    assert daemon.ctl('edit', 'box', '--disable-files').status == 2
+    assert daemon.ctl('edit', 'box', '--data-dir', '/elsewhere').status == 2
+
+
+def test_what_an_earlier_dropbox_received_is_not_mixed_up(daemon):
+    service = dropbox(daemon)
+    assert ajax(service['backend'], ('text', None, b'old'))[0] == 200
+    daemon.json('delete', 'box', '--yes')
+    assert submissions(service['options']['data_dir']) == [({}, b'old')]
+    result = daemon.ctl('create', 'receive', 'box')
+    assert result.status == 2 and '--data-dir' in result.err
+    again = daemon.json('create', 'receive', 'box', '--data-dir', service['options']['data_dir'])
+    assert again['options']['data_dir'] == service['options']['data_dir']
+
+
+def test_a_data_directory_may_be_named_from_where_one_is(daemon):
+    service = daemon.json('create', 'receive', 'box', '--data-dir', 'in/box', cwd=daemon.content)
+    assert service['options']['data_dir'] == os.path.join(daemon.content, 'in/box')
+
+
+# --- accidents ---
+
+def submission(number):
+    """Two files and a message that know each other."""
+    rand = random.Random(number)
+    files = {f'{number}-{i}.bin': rand.randbytes(rand.choice((0, 10, 5_000, 400_000)))
+             for i in range(2)}
+    digest = hashlib.sha256(b''.join(files[n] for n in sorted(files))).hexdigest()
+    return files, f'{number} {digest}'.encode()
+
+
+def check_whole(root):
+    """Whatever can be seen is whole; the numbers of the submissions."""
+    numbers = set()
+    for files, message in submissions(root):
+        assert message is not None, f'files without their message: {sorted(files)}'
+        number = int(message.split()[0])
+        assert (files, message) == submission(number), number
+        numbers.add(number)
+    return numbers
+
+
+def uploader(address, start, step, acknowledged, stop):
+    number = start
+    while not stop.is_set():
+        files, message = submission(number)
+        try:
+            status, _ = ajax(address, *(('file[]', n, d) for n, d in files.items()),
+                             ('text', None, message))
+            if status == 200:
+                acknowledged.add(number)
+        except (Closed, OSError):
+            return
+        number += step
+
+
+def test_kill_9_loses_nothing_that_was_acknowledged(daemon):
+    service = dropbox(daemon)
+    root, address = service['options']['data_dir'], service['backend']
+    acknowledged = set()
+    rounds = int(os.environ.get('ONIONSHARED_KILL_ROUNDS', '12'))
+    for i in range(rounds):
+        stop = threading.Event()
+        threads = [threading.Thread(target=uploader, args=(
+            address, i * 3_000_000 + k, 3, acknowledged, stop)) for k in range(3)]
+        for t in threads:
+            t.start()
+        stop.wait(random.uniform(0.02, 0.6))
+        daemon.kill()
+        stop.set()
+        for t in threads:
+            t.join()
+        daemon.start()
+        daemon.until_state('box', 'running')
+        assert acknowledged <= check_whole(root), f'round {i}'
+        run = os.listdir(os.path.join(root, '.incoming'))
+        assert len(run) == 1 and os.listdir(os.path.join(root, '.incoming', run[0])) == []
+    assert acknowledged, 'no upload came to its end before a kill'
+
+
+@pytest.mark.parametrize('call', ['fsync', 'renameat2', 'mkdirat', 'futimens,utimensat', 'write'])
+def test_killed_at_every_step_of_one_submission(make_daemon, call):
+    if not shutil.which('strace'):
+        pytest.skip('strace is not installed')
+    daemon = make_daemon().start()
+    service = dropbox(daemon)
+    root, address = service['options']['data_dir'], service['backend']
+    daemon.stop()
+    call = call.split(',')[-1]
+    killed, n = 0, 0
+    while True:
+        n += 1
+        daemon.wrapper = ['strace', '-f', '-qq', '-o', '/dev/null', '-e', f'trace={call}',
+                          '-e', f'inject={call}:signal=KILL:when={n}']
+        daemon.spawn()
+        ended = acknowledged = False
+        try:
+            until(lambda: daemon.process.poll() is not None
+                  or os.path.exists(daemon.control) and daemon.ctl(
+                      '--json', 'wait', 'box', '--for', 'running', timeout=30).status == 0,
+                  'it runs or is killed')
+            files, message = submission(n)
+            status, _ = ajax(address, *(('file[]', k, d) for k, d in files.items()),
+                             ('text', None, message))
+            acknowledged = status == 200
+        except (Closed, OSError):
+            ended = True
+        if daemon.process.poll() is None and not ended:
+            daemon.stop()
+        else:
+            daemon.process.wait(30)
+            killed += 1
+        daemon.wrapper = []
+        daemon.process = None
+        daemon.start()
+        daemon.until_state('box', 'running')
+        numbers = check_whole(root)
+        assert not acknowledged or n in numbers
+        daemon.stop()
+        if acknowledged and not ended:
+            break
+        assert n < 200
+    assert killed, f'{call} was never reached'
