@@ -147,7 +147,7 @@ static void add_safe(struct buf *b, struct span raw, size_t max)
 	size_t lead = leading(s);
 	struct span rest = without_tail(span_from(s, lead));
 	/* A stem went, only the extension is left; but ".profile" is a name. */
-	bool lost_stem = lead && s.p[lead - 1] == '.' && (lead > 1 || part.p[0] != '.') &&
+	bool lost_stem = s.p && lead && s.p[lead - 1] == '.' && (lead > 1 || part.p[0] != '.') &&
 			 !(rest.n && memchr(rest.p, '.', rest.n));
 
 	if (!rest.n || lost_stem) {
