@@ -97,6 +97,17 @@ static int wait_for(int fd, short events, int64_t deadline_ms, struct error *err
 	}
 }
 
+int rpc_check_signal(struct error *err)
+{
+	struct signalfd_siginfo info;
+
+	if (signal_seen == 0 && signal_fd >= 0 &&
+	    read(signal_fd, &info, sizeof(info)) == sizeof(info)) {
+		signal_seen = (int)info.ssi_signo;
+	}
+	return signal_seen ? interrupted(err) : 0;
+}
+
 int rpc_wait_readable(int fd, struct error *err)
 {
 	return wait_for(fd, POLLIN, RPC_FOREVER, err);
@@ -216,12 +227,20 @@ fail:
 	return r;
 }
 
+static void drop_fds(struct rpc *rpc)
+{
+	while (rpc->n_fds > 0) {
+		close_fdp(&rpc->fds[--rpc->n_fds]);
+	}
+}
+
 void rpc_close(struct rpc *rpc)
 {
 	if (!rpc) {
 		return;
 	}
 	close_fdp(&rpc->sock);
+	drop_fds(rpc);
 	wire_reader_done(&rpc->reader);
 	free(rpc->path);
 	free(rpc);
@@ -302,6 +321,7 @@ int rpc_send(struct rpc *rpc, const char *method, json_t *params, bool more,
 	int r = wire_add(&out, call);
 
 	rpc->method = find_method(full);
+	drop_fds(rpc); /* nobody asked for those of an earlier answer */
 	if (r < 0) {
 		r = error_set_kind(err, -r, ERROR_LIMIT_EXCEEDED, "message", NULL,
 				   "the call is larger than the %u KiB that a message may have",
@@ -323,15 +343,15 @@ static int fill(struct rpc *rpc, int64_t deadline_ms, struct error *err)
 	if (r < 0) {
 		return r;
 	}
-	n = recv(rpc->sock, chunk, sizeof(chunk), 0);
-	if (n == 0 || (n < 0 && is_gone(errno))) {
+	n = wire_recv(rpc->sock, chunk, sizeof(chunk), rpc->fds, WIRE_MAX_DESCRIPTORS, &rpc->n_fds);
+	if (n == 0 || is_gone((int)-n)) {
 		return lost(rpc, err);
 	}
 	if (n < 0) {
-		return errno == EAGAIN || errno == EINTR
+		return n == -EAGAIN || n == -EINTR
 			       ? 0
-			       : error_set(err, errno, "cannot read from %s: %s", rpc->path,
-					   strerror(errno));
+			       : error_set(err, (int)-n, "cannot read from %s: %s", rpc->path,
+					   strerror((int)-n));
 	}
 	r = wire_reader_feed(&rpc->reader, chunk, (size_t)n);
 	explicit_bzero(chunk, (size_t)n);
@@ -395,4 +415,15 @@ int rpc_call(struct rpc *rpc, const char *method, json_t *params, json_t **ret, 
 	int r = rpc_send(rpc, method, params, false, NULL, err);
 
 	return r < 0 ? r : rpc_receive(rpc, RPC_FOREVER, ret, NULL, err);
+}
+
+int rpc_call_fds(struct rpc *rpc, const char *method, json_t *params, json_t **ret,
+		 struct rpc_fds *ret_fds, struct error *err)
+{
+	int r = rpc_call(rpc, method, params, ret, err);
+
+	memcpy(ret_fds->fd, rpc->fds, rpc->n_fds * sizeof(rpc->fds[0]));
+	ret_fds->n = rpc->n_fds;
+	rpc->n_fds = 0;
+	return r;
 }

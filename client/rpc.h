@@ -26,6 +26,8 @@ struct rpc {
 	struct wire_reader reader;
 	char *path;                      /* of the socket */
 	const struct method_def *method; /* that was called last; NULL: one we do not know */
+	int fds[WIRE_MAX_DESCRIPTORS];   /* that came, until somebody takes them */
+	unsigned n_fds;
 };
 
 /* Blocks SIGINT, SIGTERM and SIGHUP and waits for them beside everything else. Once. */
@@ -57,8 +59,13 @@ int rpc_receive(struct rpc *rpc, int64_t deadline_ms, json_t **ret, bool *ret_co
 		struct error *err);
 /* rpc_send and the one reply, checked against the interface. */
 int rpc_call(struct rpc *rpc, const char *method, json_t *params, json_t **ret, struct error *err);
+/* The same; descriptors that came beside the reply are the caller's (also on an error). */
+int rpc_call_fds(struct rpc *rpc, const char *method, json_t *params, json_t **ret,
+		 struct rpc_fds *ret_fds, struct error *err);
 /* Milliseconds of a clock that only goes forward. */
 int64_t rpc_now(void);
 
+/* Has a signal come that ends the program? -EINTR then; for work that never waits. */
+int rpc_check_signal(struct error *err);
 /* Waits until fd can be read or a signal has come (-EINTR). */
 int rpc_wait_readable(int fd, struct error *err);
