@@ -179,7 +179,7 @@ class OnionShare(Server):
             argv, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
             env={**os.environ, 'HOME': self.home, 'XDG_CONFIG_HOME': self.home,
                  'PYTHONUNBUFFERED': '1'})
-        port = until(self._port, 'onionshare-cli says where', 180)
+        port = until(self._port, 'onionshare-cli says where', 600)
         self.address = f'tcp:127.0.0.1:{port}'
         self.wait_servable(begun)
         self.peak = self.temporary()
@@ -269,11 +269,15 @@ class Darkhttpd(Server):
         self.wait_servable(begun)
 
 
+WANTED = None  # names, where not all shall run
+
+
 def available():
     """Ours first; the peers that are installed."""
-    peers = [OnionShare, Nginx, Darkhttpd]
-    return [Onionshared] + [p for p in peers if shutil.which(p.program, path=os.environ['PATH']
-                                                             + ':/usr/sbin')]
+    path = os.environ['PATH'] + ':/usr/sbin'
+    found = [Onionshared] + [p for p in (OnionShare, Nginx, Darkhttpd)
+                             if shutil.which(p.program, path=path)]
+    return [s for s in found if WANTED is None or s.name in WANTED]
 
 
 def describe():
