@@ -18,11 +18,11 @@
 #include <unistd.h>
 #include <uv.h>
 
-#include "base/crypto.h"
 #include "base/fsutil.h"
 #include "base/log.h"
 #include "ev/ev.h"
 #include "proto/base/alloc.h"
+#include "proto/base/crypto.h"
 #include "rpc/methods.h"
 #include "sd/sd.h"
 #include "store/store.h"

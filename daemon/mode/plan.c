@@ -6,12 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/crypto.h"
 #include "http/req.h"
 #include "http/zipsource.h"
 #include "proto/base/alloc.h"
 #include "proto/base/buf.h"
 #include "proto/base/codec.h"
+#include "proto/base/crypto.h"
 
 static void make_etag(const struct plan *p, const struct span *parts, size_t n,
 		      char ret[PLAN_ETAG_ROOM])

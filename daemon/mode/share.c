@@ -11,10 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/crypto.h"
 #include "mode/assets.h"
 #include "proto/base/alloc.h"
 #include "proto/base/codec.h"
+#include "proto/base/crypto.h"
 
 /* A look at the files is good for so long ... */
 #define LOOK_MS 1000

@@ -10,10 +10,10 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "base/crypto.h"
 #include "base/fsutil.h"
 #include "proto/base/alloc.h"
 #include "proto/base/codec.h"
+#include "proto/base/crypto.h"
 
 #define RESTORE "restore the directory from a backup"
 #define BEGIN_ANEW \

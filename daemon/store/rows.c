@@ -2,8 +2,8 @@
 /* struct service_row as a thing in memory; the database is not concerned. */
 #include <stdlib.h>
 
-#include "base/crypto.h"
 #include "proto/base/alloc.h"
+#include "proto/base/crypto.h"
 #include "store/store.h"
 
 void service_row_free(struct service_row *row)

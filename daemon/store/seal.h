@@ -12,7 +12,7 @@
 
 #include <stdint.h>
 
-#include "base/crypto.h"
+#include "proto/base/crypto.h"
 #include "proto/base/span.h"
 
 #define SEAL_SECRET_SIZE 32

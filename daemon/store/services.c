@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/crypto.h"
 #include "proto/base/alloc.h"
 #include "proto/base/buf.h"
+#include "proto/base/crypto.h"
 #include "proto/base/utf8.h"
 #include "store/cache.h"
 #include "store/db.h"

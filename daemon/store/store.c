@@ -10,8 +10,8 @@
 #include <string.h>
 #include <sysexits.h>
 
-#include "base/crypto.h"
 #include "proto/base/alloc.h"
+#include "proto/base/crypto.h"
 #include "store/cache.h"
 #include "store/call.h"
 #include "store/history.h"

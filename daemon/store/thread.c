@@ -6,9 +6,9 @@
 #include <signal.h>
 #include <time.h>
 
-#include "base/crypto.h"
 #include "base/log.h"
 #include "proto/base/alloc.h"
+#include "proto/base/crypto.h"
 #include "store/cache.h"
 #include "store/history.h"
 

@@ -8,10 +8,10 @@
 
 #include <uv.h>
 
-#include "base/crypto.h"
 #include "base/list.h"
 #include "proto/base/buf.h"
 #include "proto/base/codec.h"
+#include "proto/base/crypto.h"
 #include "tor/tor.h"
 
 struct fake;

@@ -13,7 +13,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#include "base/crypto.h"
+#include "proto/base/crypto.h"
 #include "store/open.h"
 
 /* --- dying on the way: every sqlite3_step is a place where the process may end --- */
