@@ -229,7 +229,6 @@ static void run_data_dir(struct job *job)
 {
 	struct data_dir_check *c = container_of(job, struct data_dir_check, job);
 	DIR *d = opendir(c->path);
-	const struct dirent *entry;
 	unsigned n = 0;
 
 	if (!d) {
@@ -238,7 +237,8 @@ static void run_data_dir(struct job *job)
 		}
 		return;
 	}
-	while (c->must_be_new && n <= 2 && (entry = readdir(d))) {
+	/* Each has "." and "..". */
+	while (c->must_be_new && n <= 2 && readdir(d)) {
 		n++;
 	}
 	closedir(d);
