@@ -26,10 +26,11 @@
 #define SPELLING_MAX  64
 
 static const struct command *const commands[] = {
-	&cmd_share,  &cmd_receive,    &cmd_create_share, &cmd_create_receive, &cmd_start,
-	&cmd_stop,   &cmd_restart,    &cmd_list,         &cmd_show,           &cmd_edit,
-	&cmd_rename, &cmd_delete,     &cmd_watch,        &cmd_wait,           &cmd_history,
-	&cmd_status, &cmd_tor_status, &cmd_reload,       &cmd_call,
+	&cmd_share,      &cmd_receive,    &cmd_create_share, &cmd_create_receive, &cmd_start,
+	&cmd_stop,       &cmd_restart,    &cmd_list,         &cmd_show,           &cmd_edit,
+	&cmd_rename,     &cmd_delete,     &cmd_watch,        &cmd_wait,           &cmd_history,
+	&cmd_status,     &cmd_tor_status, &cmd_reload,       &cmd_call,           &cmd_inbox_list,
+	&cmd_inbox_show, &cmd_inbox_save, &cmd_inbox_delete,
 };
 
 static const struct opt global_opts[] = {

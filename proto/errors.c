@@ -71,6 +71,7 @@ static int errno_of(enum error_kind kind)
 {
 	switch (kind) {
 	case ERROR_NO_SUCH_SERVICE:
+	case ERROR_NO_SUCH_SUBMISSION:
 		return ENOENT;
 	case ERROR_NAME_IN_USE:
 		return EEXIST;

@@ -127,6 +127,36 @@ static const struct field type_counts_fields[] = {
 };
 static STRUCT(type_counts, "Counts", "Numbers of services.");
 
+ENUM(type_part_kind, "PartKind",
+     "Of a submission. encrypted: all of it, to the service's recipients.", "file", "message",
+     "encrypted")
+
+static const struct field type_file_fields[] = {
+	F("name", STRING, 0, "The visitor's own word, made safe."),
+	F("size", INT, 0, "In bytes."),
+	END,
+};
+static STRUCT(type_file, "File", "A file of a submission.");
+
+static const struct field type_part_fields[] = {
+	F("name", STRING, 0, "As in File; of a message: message.txt."),
+	F("size", INT, 0, "In bytes."),
+	T("kind", type_part_kind, 0, "What it is."),
+	END,
+};
+static STRUCT(type_part, "Part", "What can be read of a submission.");
+
+static const struct field type_submission_fields[] = {
+	F("id", INT, 0, "Its number: when it came in, in microseconds since 1970."),
+	F("received_at", STRING, 0, "When it came in (RFC 3339)."),
+	T("files", type_file, ARRAY, "Its files, by name, at most 1000."),
+	F("message", BOOL, 0, "There is a message. Not known of what is encrypted: false."),
+	F("path", STRING, 0, "Where it is; of a message alone, that file."),
+	F("encrypted", BOOL, 0, "It is one encrypted file; names and message are in it."),
+	END,
+};
+static STRUCT(type_submission, "Submission", "What a visitor has sent to a receive service.");
+
 /* --- methods --- */
 
 static const struct field in_name[] = {
@@ -240,7 +270,8 @@ static const struct field out_Watch[] = {
 	F("name", STRING, NULLABLE, "state, transfer, submission: the service."),
 	F("state", STRING, NULLABLE, "state: the service's (State). tor: Tor's."),
 	F("reason", STRING, NULLABLE, "state: why, when that is not obvious."),
-	F("id", INT, NULLABLE, "transfer, submission: its number, unique in the daemon's life."),
+	F("id", INT, NULLABLE,
+	  "transfer: its number, unique in the daemon's life. submission: its number."),
 	T("direction", type_direction, NULLABLE, "transfer: which way."),
 	T("phase", type_phase, NULLABLE, "transfer: how far it is."),
 	F("bytes", INT, NULLABLE, "transfer: done so far."),
@@ -263,34 +294,79 @@ static const struct field out_History[] = {
 	END,
 };
 
+static const struct field in_InboxList[] = {
+	F("name", STRING, 0, "The service's name."),
+	F("after", INT, NULLABLE, "Numbers above that only: for the next page."),
+	F("limit", INT, NULLABLE, "How many at most; null, and at most: 500."),
+	END,
+};
+static const struct field out_InboxList[] = {
+	T("submissions", type_submission, ARRAY, "The oldest first."),
+	F("more", BOOL, 0, "There are others behind the last."),
+	END,
+};
+static const struct field in_submission[] = {
+	F("name", STRING, 0, "The service's name."),
+	F("id", INT, 0, "The submission's number."),
+	END,
+};
+static const struct field out_InboxShow[] = {
+	T("submission", type_submission, 0, "The submission."),
+	F("text", STRING, NULLABLE, "Its message; null: none, or not to be read here."),
+	F("cut", BOOL, 0, "That is only the beginning of the message; InboxOpen has all of it."),
+	END,
+};
+static const struct field in_InboxOpen[] = {
+	F("name", STRING, 0, "The service's name."),
+	F("id", INT, 0, "The submission's number."),
+	F("first", INT, NULLABLE, "How many parts are left out: for the next ones."),
+	END,
+};
+static const struct field out_InboxOpen[] = {
+	T("files", type_part, ARRAY, "With a descriptor of each, in their order."),
+	F("more", BOOL, 0, "There are others behind the last."),
+	END,
+};
+#define in_InboxShow    in_submission
+#define in_InboxDelete  in_submission
+#define out_InboxDelete nothing
+
 /* X(name, permission, flags, documentation) */
-#define METHODS(X)                                                                             \
-	X(Create, CONTROL, METHOD_DESCRIPTORS,                                                 \
-	  "Makes a service, stopped. Its address and private key are made with it and never "  \
-	  "change; if no tor answers, the address is made when one does. Paths without "       \
-	  "descriptors are taken from root and the daemon's own user only.")                   \
-	X(Start, CONTROL, 0,                                                                   \
-	  "Starts a service and remembers it: it comes back after a crash or reboot. "         \
-	  "Answers when the start is under way; Wait tells when it can be reached.")           \
-	X(Stop, CONTROL, 0,                                                                    \
-	  "Stops a service and remembers it. Answers when it is down: running transfers are "  \
-	  "given time to finish.")                                                             \
-	X(Restart, CONTROL, 0, "Stops a service and starts it again.")                         \
-	X(Wait, READ, METHOD_MAY_STREAM,                                                       \
-	  "Waits for a service's state. With \"more\" each state on the way is told; done is " \
-	  "true in the last reply.")                                                           \
-	X(List, READ, 0, "All services.")                                                      \
-	X(Show, READ, 0, "One service.")                                                       \
-	X(Edit, CONTROL, 0,                                                                    \
-	  "Changes options of a service: all of them or, if one is refused, none.")            \
-	X(Rename, CONTROL, 0, "Gives a service another name. Its address stays.")              \
-	X(Delete, CONTROL, 0, "Stops a service and deletes it with its address and keys.")     \
-	X(Keep, CONTROL, 0, "Makes a one-off service a saved one, at the same address.")       \
-	X(Status, READ, 0, "The daemon, Tor, and how many services there are.")                \
-	X(Watch, READ, METHOD_MUST_STREAM,                                                     \
-	  "Tells what happens, an event a reply, until the connection ends. The first is a "   \
-	  "snapshot. Who does not read is dropped.")                                           \
-	X(History, READ, 0, "What has happened, from the database.")                           \
+#define METHODS(X)                                                                                \
+	X(Create, CONTROL, METHOD_DESCRIPTORS,                                                    \
+	  "Makes a service, stopped. Its address and private key are made with it and never "     \
+	  "change; if no tor answers, the address is made when one does. Paths without "          \
+	  "descriptors are taken from root and the daemon's own user only.")                      \
+	X(Start, CONTROL, 0,                                                                      \
+	  "Starts a service and remembers it: it comes back after a crash or reboot. "            \
+	  "Answers when the start is under way; Wait tells when it can be reached.")              \
+	X(Stop, CONTROL, 0,                                                                       \
+	  "Stops a service and remembers it. Answers when it is down: running transfers are "     \
+	  "given time to finish.")                                                                \
+	X(Restart, CONTROL, 0, "Stops a service and starts it again.")                            \
+	X(Wait, READ, METHOD_MAY_STREAM,                                                          \
+	  "Waits for a service's state. With \"more\" each state on the way is told; done is "    \
+	  "true in the last reply.")                                                              \
+	X(List, READ, 0, "All services.")                                                         \
+	X(Show, READ, 0, "One service.")                                                          \
+	X(Edit, CONTROL, 0,                                                                       \
+	  "Changes options of a service: all of them or, if one is refused, none.")               \
+	X(Rename, CONTROL, 0, "Gives a service another name. Its address stays.")                 \
+	X(Delete, CONTROL, 0, "Stops a service and deletes it with its address and keys.")        \
+	X(Keep, CONTROL, 0, "Makes a one-off service a saved one, at the same address.")          \
+	X(Status, READ, 0, "The daemon, Tor, and how many services there are.")                   \
+	X(Watch, READ, METHOD_MUST_STREAM,                                                        \
+	  "Tells what happens, an event a reply, until the connection ends. The first is a "      \
+	  "snapshot. Who does not read is dropped.")                                              \
+	X(History, READ, 0, "What has happened, from the database.")                              \
+	X(InboxList, READ, 0, "What has come in to a receive service, also while it is stopped.") \
+	X(InboxShow, CONTROL, 0, "One submission, with its message.")                             \
+	X(InboxOpen, CONTROL, 0,                                                                  \
+	  "Hands out the files of a submission: with the answer come descriptors, open for "      \
+	  "reading, at most 16 at once.")                                                         \
+	X(InboxDelete, CONTROL, 0,                                                                \
+	  "Deletes a submission from the disk. Nothing is overwritten: what a disk keeps of "     \
+	  "removed files is beyond the daemon.")                                                  \
 	X(Reload, ADMIN, 0, "Reads the configuration again, as SIGHUP does.")
 
 #define X(name, permission, flags, doc) _Static_assert(sizeof("" doc) > 10, #name " has no text");
@@ -328,9 +404,11 @@ static const struct error_def control_errors[] = {
 };
 
 static const struct type_def *const control_types[] = {
-	&type_mode,      &type_state,      &type_key,    &type_transfers, &type_service,
-	&type_bootstrap, &type_tor_status, &type_counts, &type_goal,      &type_event_kind,
-	&type_direction, &type_phase,      NULL,
+	&type_mode,    &type_state,      &type_key,        &type_transfers,
+	&type_service, &type_bootstrap,  &type_tor_status, &type_counts,
+	&type_goal,    &type_event_kind, &type_direction,  &type_phase,
+	&type_file,    &type_part_kind,  &type_part,       &type_submission,
+	NULL,
 };
 
 const struct interface interface_control = {

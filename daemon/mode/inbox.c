@@ -486,9 +486,15 @@ int inbox_sub_commit(struct inbox_sub *s)
 	}
 	if (r == 0) {
 		unlinkat(s->b->run.run, s->id, AT_REMOVEDIR);
+		memcpy(s->place.stamp, message_stamp, sizeof(message_stamp));
 	}
 	s->error = r;
 	return r;
+}
+
+int64_t inbox_sub_number(const struct inbox_sub *s)
+{
+	return inboxdir_day_us(s->place.day) + inboxdir_stamp_us(s->place.stamp);
 }
 
 void inbox_sub_discard(struct inbox_sub *s)

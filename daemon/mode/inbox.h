@@ -82,5 +82,7 @@ int inbox_sub_write(struct inbox_sub *s, struct span records);
 int inbox_sub_settle(struct inbox_sub *s, int64_t when_us, struct inbox_place *ret);
 /* After it was written down. On an error nothing is visible, as far as that can be. */
 int inbox_sub_commit(struct inbox_sub *s);
+/* Of a submission that was committed: its number, as submissions.h has it. */
+int64_t inbox_sub_number(const struct inbox_sub *s);
 /* Not after a commit. */
 void inbox_sub_discard(struct inbox_sub *s);

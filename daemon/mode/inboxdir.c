@@ -111,6 +111,40 @@ void inboxdir_name_time(int64_t us, char day[INBOX_DAY_LEN + 1], char stamp[INBO
 		 (unsigned)tm.tm_min % 100, (unsigned)tm.tm_sec % 100, (unsigned)(us % 1000000));
 }
 
+static int64_t two(const char *digits)
+{
+	return (digits[0] - '0') * 10 + (digits[1] - '0');
+}
+
+int64_t inboxdir_day_us(const char *day)
+{
+	char again[INBOX_DAY_LEN + 1], stamp[INBOX_STAMP_LEN + 1];
+
+	if (!inboxdir_matches(day, "9999-99-99")) {
+		return -1;
+	}
+	struct tm tm = {.tm_year = (int)(two(day) * 100 + two(day + 2) - 1900),
+			.tm_mon = (int)two(day + 5) - 1,
+			.tm_mday = (int)two(day + 8)};
+	int64_t us = (int64_t)timegm(&tm) * 1000000;
+
+	/* The 31st of February is another day. */
+	inboxdir_name_time(us, again, stamp);
+	return us >= 0 && strcmp(again, day) == 0 ? us : -1;
+}
+
+int64_t inboxdir_stamp_us(const char *stamp)
+{
+	if (!inboxdir_matches(stamp, "999999999999")) {
+		return -1;
+	}
+	int64_t h = two(stamp), m = two(stamp + 2), s = two(stamp + 4);
+
+	return h > 23 || m > 59 || s > 59
+		       ? -1
+		       : ((h * 60 + m) * 60 + s) * 1000000 + strtol(stamp + 6, NULL, 10);
+}
+
 /* While the parent is locked nobody sweeps. */
 static int make_run(struct inboxdir_run *ret)
 {

@@ -40,6 +40,9 @@ int inboxdir_run_open(int data_fd, struct inboxdir_run *ret);
 void inboxdir_run_close(int data_fd, struct inboxdir_run *r);
 /* The day and time of so many microseconds since 1970; what cannot be is 1970's first. */
 void inboxdir_name_time(int64_t us, char day[INBOX_DAY_LEN + 1], char stamp[INBOX_STAMP_LEN + 1]);
+/* Microseconds from 1970 to the day, from midnight to the time; -1: that is none. */
+int64_t inboxdir_day_us(const char *day);
+int64_t inboxdir_stamp_us(const char *stamp);
 /* s against a shape of 9 (a digit), x (a-z, 2-7) and characters that stand for themselves. */
 bool inboxdir_matches(const char *s, const char *shape);
 const char *inboxdir_name(const char *stamp, const char *tail,

@@ -63,7 +63,7 @@ struct mode_host {
 	void (*inbox_intend)(void *ud, const struct mode_intent *intent, mode_intended_fn *cb,
 			     void *cb_ud);
 	void (*inbox_finish)(void *ud, int64_t id, mode_finished_fn *cb, void *cb_ud);
-	/* A submission has come in and is where it belongs; id: the transfer's. */
+	/* A submission has come in and is where it belongs; id: its number (submissions.h). */
 	void (*submission)(void *ud, uint64_t id, unsigned files, bool message);
 	void *ud;
 };

@@ -34,29 +34,6 @@ struct found {
 
 /* --- names and numbers --- */
 
-static int64_t two(const char *digits)
-{
-	return (digits[0] - '0') * 10 + (digits[1] - '0');
-}
-
-/* Microseconds since 1970 at the day's begin; -1: no day. */
-static int64_t day_us(const char *name)
-{
-	char again[INBOX_DAY_LEN + 1], stamp[INBOX_STAMP_LEN + 1];
-
-	if (!inboxdir_matches(name, "9999-99-99")) {
-		return -1;
-	}
-	struct tm tm = {.tm_year = (int)(two(name) * 100 + two(name + 2) - 1900),
-			.tm_mon = (int)two(name + 5) - 1,
-			.tm_mday = (int)two(name + 8)};
-	int64_t us = (int64_t)timegm(&tm) * 1000000;
-
-	/* The 31st of February is another day. */
-	inboxdir_name_time(us, again, stamp);
-	return us >= 0 && strcmp(again, name) == 0 ? us : -1;
-}
-
 /* The part that is called so in a day's directory; *ret: since the day's begin. 0: none. */
 static unsigned part_of(const char *name, int64_t *ret)
 {
@@ -69,28 +46,23 @@ static unsigned part_of(const char *name, int64_t *ret)
 	memcpy(stamp, name, INBOX_STAMP_LEN);
 	stamp[INBOX_STAMP_LEN] = '\0';
 	name += INBOX_STAMP_LEN;
-	if (!inboxdir_matches(stamp, "999999999999")) {
-		return 0;
-	}
 	part = !*name                                     ? PART_FILES
 	       : strcmp(name, INBOXDIR_MESSAGE_TAIL) == 0 ? PART_MESSAGE
 	       : strcmp(name, INBOXDIR_SEALED_TAIL) == 0  ? PART_SEALED
 							  : 0;
-	int64_t h = two(stamp), m = two(stamp + 2), s = two(stamp + 4);
-
-	if (h > 23 || m > 59 || s > 59) {
-		return 0;
-	}
-	*ret = ((h * 60 + m) * 60 + s) * 1000000 + strtol(stamp + 6, NULL, 10);
-	return part;
+	*ret = inboxdir_stamp_us(stamp);
+	return *ret < 0 ? 0 : part;
 }
 
 /* --- looking --- */
 
 static int no_such(int64_t id, struct error *err)
 {
-	return error_set_kind(err, ENOENT, ERROR_INVALID_VALUE, "id", "no such submission",
-			      "there is no submission %lld", (long long)id);
+	char number[24];
+
+	snprintf(number, sizeof(number), "%lld", (long long)id);
+	return error_set_kind(err, ENOENT, ERROR_NO_SUCH_SUBMISSION, number, NULL,
+			      "there is no submission %s", number);
 }
 
 static int cannot(const char *what, const char *data_dir, int r, struct error *err)
@@ -127,7 +99,7 @@ static int read_days(int data, int64_t **ret, size_t *ret_n)
 		return fd < 0 ? fd : -ENOMEM;
 	}
 	while (n < DAYS_MAX && (entry = readdir(d))) {
-		int64_t day = day_us(entry->d_name);
+		int64_t day = inboxdir_day_us(entry->d_name);
 
 		if (day < 0) {
 			continue;

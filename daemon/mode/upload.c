@@ -642,7 +642,7 @@ static void thank(struct upload *u)
 	answer(u, 200, buf_span(&text), false);
 	buf_wipe(&text);
 	report(u, MODE_TRANSFER_COMPLETED);
-	h->submission(h->ud, u->id, u->files, u->message);
+	h->submission(h->ud, (uint64_t)inbox_sub_number(u->sub), u->files, u->message);
 }
 
 static void upload_free(struct upload *u)

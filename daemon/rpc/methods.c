@@ -4,14 +4,26 @@
 #include <errno.h>
 
 const struct rpc_method rpc_methods[] = {
-	{"Create", rpc_create}, {"Start", rpc_start},
-	{"Stop", rpc_stop},     {"Restart", rpc_restart},
-	{"Wait", rpc_wait},     {"List", rpc_list},
-	{"Show", rpc_show},     {"Edit", rpc_edit},
-	{"Rename", rpc_rename}, {"Delete", rpc_delete},
-	{"Keep", rpc_keep},     {"Status", rpc_status},
-	{"Watch", rpc_watch},   {"History", rpc_history},
-	{"Reload", rpc_reload}, {NULL, NULL},
+	{"Create", rpc_create},
+	{"Start", rpc_start},
+	{"Stop", rpc_stop},
+	{"Restart", rpc_restart},
+	{"Wait", rpc_wait},
+	{"List", rpc_list},
+	{"Show", rpc_show},
+	{"Edit", rpc_edit},
+	{"Rename", rpc_rename},
+	{"Delete", rpc_delete},
+	{"Keep", rpc_keep},
+	{"Status", rpc_status},
+	{"Watch", rpc_watch},
+	{"History", rpc_history},
+	{"InboxList", rpc_inbox_list},
+	{"InboxShow", rpc_inbox_show},
+	{"InboxOpen", rpc_inbox_open},
+	{"InboxDelete", rpc_inbox_delete},
+	{"Reload", rpc_reload},
+	{NULL, NULL},
 };
 
 const char *rpc_string(const struct rpc_call *call, const char *member)

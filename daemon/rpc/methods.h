@@ -26,9 +26,11 @@ struct rpc_env {
 extern const struct rpc_method rpc_methods[];
 
 rpc_handler_fn rpc_create, rpc_start, rpc_stop, rpc_restart, rpc_list, rpc_show, rpc_edit,
-	rpc_rename, rpc_delete, rpc_keep;           /* methods_service.c */
-rpc_handler_fn rpc_wait;                            /* methods_wait.c */
-rpc_handler_fn rpc_watch;                           /* methods_watch.c */
+	rpc_rename, rpc_delete, rpc_keep; /* methods_service.c */
+rpc_handler_fn rpc_wait;                  /* methods_wait.c */
+rpc_handler_fn rpc_watch;                 /* methods_watch.c */
+/* methods_inbox.c */
+rpc_handler_fn rpc_inbox_list, rpc_inbox_show, rpc_inbox_open, rpc_inbox_delete;
 rpc_handler_fn rpc_status, rpc_history, rpc_reload; /* methods_daemon.c */
 
 /* The member of the call's parameters, NULL if it is missing or null. */

@@ -85,4 +85,11 @@ void host_submission(void *ud, uint64_t id, unsigned files, bool message)
 		    json_pack("{s:s, s:s, s:I, s:i, s:b}", "event", "submission", "name",
 			      svc->row->name, "id", (json_int_t)id, "files", (int)files, "message",
 			      message));
+	if (!svc->ephemeral) {
+		json_t *details = json_pack("{s:I, s:i, s:b}", "submission", (json_int_t)id,
+					    "files", (int)files, "message", message);
+
+		store_history_add(manager_store(svc->m), svc->row->name, "submission", details);
+		json_decref(details);
+	}
 }

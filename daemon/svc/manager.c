@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "proto/base/alloc.h"
 #include "proto/options.h"
+#include "svc/dropbox.h"
 #include "svc/registry.h"
 #include "svc/service.h"
 
@@ -68,6 +69,7 @@ int manager_new(struct ev *ev, const struct manager_config *config, struct store
 	list_init(&m->services);
 	list_init(&m->creations);
 	uv_timer_init(ev->loop, &m->drain_timer);
+	m->sweeper = dropbox_sweeper_new(m);
 	*ret = m;
 	return 0;
 }
@@ -91,6 +93,7 @@ void manager_free(struct manager *m)
 	list_for_each_safe (it, &m->services) {
 		service_free(list_entry(it, struct service, link));
 	}
+	dropbox_sweeper_free(m->sweeper);
 	m->drain_timer.data = m;
 	uv_close((uv_handle_t *)&m->drain_timer, on_timer_closed);
 }
@@ -181,6 +184,13 @@ void op_save(struct op *op, struct service *svc)
 		op_finish_later(op);
 	} else {
 		store_service_put(op->m->store, svc->row, op_saved, op);
+	}
+}
+
+void manager_options_set(struct service *svc)
+{
+	if (service_option_int(svc, "keep_days") > 0) {
+		dropbox_sweeper_wake(svc->m->sweeper);
 	}
 }
 

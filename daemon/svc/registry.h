@@ -19,6 +19,7 @@ struct manager {
 	unsigned n_services, n_creations;
 	uint64_t last_id;
 	unsigned n_ops;
+	struct dropbox_sweeper *sweeper;
 	uv_timer_t drain_timer; /* runs only while a service drains */
 	struct tor_status told; /* state and bootstrap, as the watchers know them */
 	bool stopping;

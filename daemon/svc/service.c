@@ -100,6 +100,7 @@ void service_set_options(struct service *svc)
 {
 	json_decref(svc->options);
 	svc->options = options_complete(svc->row->mode, svc->row->options);
+	manager_options_set(svc);
 }
 
 void service_set_broken(struct service *svc, const char *why)

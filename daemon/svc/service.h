@@ -122,6 +122,8 @@ const struct manager_config *manager_config(const struct manager *m);
 uint64_t manager_next_id(struct manager *m);
 /* A free loopback port that no service has; 0 if there is none. (create.c) */
 uint16_t pick_port(struct manager *m);
+/* Its options are new, or others. */
+void manager_options_set(struct service *svc);
 /* It began to drain: ticks are needed. */
 void manager_drain_started(struct manager *m);
 /* It is down: waiters may go on, the manager may be waiting for the last. */

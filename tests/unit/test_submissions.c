@@ -316,7 +316,7 @@ static void a_number_that_nobody_has_is_refused(void **state)
 		struct error err = ERROR_INIT;
 
 		assert_int_equal(submissions_show(f->dir, ids[i], &a, &b, &cut, &err), -ENOENT);
-		assert_int_equal(err.kind, ERROR_INVALID_VALUE);
+		assert_int_equal(err.kind, ERROR_NO_SUCH_SUBMISSION);
 		assert_int_equal(submissions_delete(f->dir, ids[i], &err), -ENOENT);
 		assert_int_equal(submissions_open(f->dir, ids[i], 0, &o, &err), -ENOENT);
 		error_done(&err);
