@@ -117,6 +117,11 @@ static void write_range(struct buf *out, const struct option *o)
 	case OPTION_PATH:
 		buf_add_str(out, "string, an absolute path");
 		break;
+	case OPTION_WORD:
+		for (const char *const *word = o->words; *word; word++) {
+			buf_printf(out, "%s\"%s\"", word == o->words ? "" : " or ", *word);
+		}
+		break;
 	}
 }
 
@@ -126,6 +131,8 @@ static void write_default(struct buf *out, const struct option *o)
 		buf_add_str(out, "null");
 	} else if (o->type == OPTION_BOOL) {
 		buf_add_str(out, o->default_value ? "true" : "false");
+	} else if (o->type == OPTION_WORD) {
+		buf_printf(out, "\"%s\"", o->words[o->default_value]);
 	} else {
 		buf_printf(out, "%" PRId64, o->default_value);
 	}

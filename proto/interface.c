@@ -76,6 +76,16 @@ static const struct field type_transfers_fields[] = {
 };
 static STRUCT(type_transfers, "Transfers", "What has gone through a service.");
 
+static const struct field type_webhook_fields[] = {
+	F("pending", INT, 0, "Reports that the target has not taken yet."),
+	F("last_error", STRING, NULLABLE, "Why the last try failed; null: it did not."),
+	F("last_error_at", STRING, NULLABLE, "When that was."),
+	F("last_success_at", STRING, NULLABLE,
+	  "When a report was taken last, since the daemon was started."),
+	END,
+};
+static STRUCT(type_webhook, "Webhook", "How the reports of submissions fare.");
+
 static const struct field type_service_fields[] = {
 	F("name", STRING, 0, "1 to 64 of A-Z a-z 0-9 . _ - and not beginning with a dot or dash."),
 	T("mode", type_mode, 0, "What it does."),
@@ -95,6 +105,7 @@ static const struct field type_service_fields[] = {
 	F("paths", STRING, ARRAY, "What it serves; none for modes without content."),
 	F("ephemeral", BOOL, 0, "One-off: gone with the connection that made it."),
 	T("transfers", type_transfers, 0, "What has gone through it."),
+	T("webhook", type_webhook, NULLABLE, "How its reports fare; null: it has none."),
 	F("created_at", STRING, 0, "RFC 3339, in UTC, as all times."),
 	F("started_at", STRING, NULLABLE, "When it came to its present run."),
 	END,
@@ -404,11 +415,11 @@ static const struct error_def control_errors[] = {
 };
 
 static const struct type_def *const control_types[] = {
-	&type_mode,    &type_state,      &type_key,        &type_transfers,
-	&type_service, &type_bootstrap,  &type_tor_status, &type_counts,
-	&type_goal,    &type_event_kind, &type_direction,  &type_phase,
-	&type_file,    &type_part_kind,  &type_part,       &type_submission,
-	NULL,
+	&type_mode,       &type_state,   &type_key,        &type_transfers,
+	&type_webhook,    &type_service, &type_bootstrap,  &type_tor_status,
+	&type_counts,     &type_goal,    &type_event_kind, &type_direction,
+	&type_phase,      &type_file,    &type_part_kind,  &type_part,
+	&type_submission, NULL,
 };
 
 const struct interface interface_control = {

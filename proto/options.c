@@ -13,6 +13,8 @@
 
 #define COUNT_MAX INT64_C(1000000000)
 
+static const char *const webhook_formats[] = {"text", "json", NULL};
+
 static const struct option options[] = {
 	{.name = "title",
 	 .modes = OPTION_ALL_MODES,
@@ -125,6 +127,27 @@ static const struct option options[] = {
 	 .default_value = INT64_C(1) << 30,
 	 .metavar = "SIZE",
 	 .help = "free space that is left on the disk"},
+	{.name = "webhook_url",
+	 .modes = OPTION_RECEIVE,
+	 .type = OPTION_STRING,
+	 .min = 1,
+	 .max = OPTION_URL_MAX,
+	 .metavar = "URL",
+	 .help = "where each submission is reported to, through Tor"},
+	{.name = "webhook_format",
+	 .modes = OPTION_RECEIVE,
+	 .type = OPTION_WORD,
+	 .words = webhook_formats,
+	 .has_default = true,
+	 .metavar = "text|json",
+	 .help = "what a report looks like"},
+	{.name = "webhook_secret_file",
+	 .modes = OPTION_RECEIVE,
+	 .type = OPTION_PATH,
+	 .min = 1,
+	 .max = OPTION_PATH_MAX,
+	 .metavar = "FILE",
+	 .help = "one line; reports are signed with it"},
 };
 
 const struct option *options_all(size_t *ret_n)
@@ -234,6 +257,18 @@ static int check_path(const struct option *o, const json_t *value, struct error 
 	return 0;
 }
 
+static int check_word(const struct option *o, const json_t *value, struct error *err)
+{
+	const char *s = json_is_string(value) ? json_string_value(value) : "";
+
+	for (const char *const *word = o->words; *word; word++) {
+		if (strcmp(s, *word) == 0 && json_string_length(value) == strlen(*word)) {
+			return 0;
+		}
+	}
+	return refuse(err, o->name, "must be one of %s", o->metavar);
+}
+
 static int check_value(const struct option *o, const json_t *value, struct error *err)
 {
 	if (json_is_null(value)) {
@@ -256,6 +291,8 @@ static int check_value(const struct option *o, const json_t *value, struct error
 				  err);
 	case OPTION_PATH:
 		return check_path(o, value, err);
+	case OPTION_WORD:
+		return check_word(o, value, err);
 	}
 	return -EINVAL;
 }
@@ -311,6 +348,9 @@ static json_t *default_of(const struct option *o)
 {
 	if (!o->has_default) {
 		return json_null();
+	}
+	if (o->type == OPTION_WORD) {
+		return json_string(o->words[o->default_value]);
 	}
 	return o->type == OPTION_BOOL ? json_boolean(o->default_value)
 				      : json_integer(o->default_value);
@@ -448,6 +488,7 @@ int option_parse_text(const struct option *o, const char *text, json_t **ret, st
 		value = json_integer((json_int_t)n);
 		break;
 	case OPTION_STRING:
+	case OPTION_WORD:
 		value = json_string(text);
 		if (!value) {
 			return refuse(err, o->name, "is not valid UTF-8");

@@ -19,6 +19,7 @@ enum option_type {
 	OPTION_SIZE,   /* bytes; on the command line K, M, G, T */
 	OPTION_STRING, /* one line of text: no control characters */
 	OPTION_PATH,   /* absolute; on the command line also relative to where one is */
+	OPTION_WORD,   /* one of words */
 };
 
 enum option_modes {
@@ -40,14 +41,16 @@ struct option {
 	unsigned modes;
 	enum option_type type;
 	unsigned flags;
-	int64_t min, max;      /* of a number; of text: characters */
-	bool has_default;      /* else null */
-	int64_t default_value; /* bool: 0 or 1 */
-	const char *metavar;   /* "N"; NULL for a bool */
-	const char *help;      /* begins in lower case, no full stop */
+	int64_t min, max;         /* of a number; of text: characters */
+	bool has_default;         /* else null */
+	int64_t default_value;    /* bool: 0 or 1; of a word: its place among them */
+	const char *const *words; /* NULL at the end */
+	const char *metavar;      /* "N"; NULL for a bool */
+	const char *help;         /* begins in lower case, no full stop */
 };
 
 #define OPTION_TITLE_MAX 200
+#define OPTION_URL_MAX   2048
 #define OPTION_PATH_MAX  4000 /* room for the layout below it */
 
 /* All options in the order of help texts; n of them. */

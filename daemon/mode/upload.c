@@ -635,13 +635,19 @@ static void finish(struct upload *u)
 
 static void thank(struct upload *u)
 {
-	const struct mode_host *h = &u->r->host;
 	struct buf text = BUF_INIT;
 
 	form_success(&text, buf_span(&u->shown), u->files, u->message);
 	answer(u, 200, buf_span(&text), false);
 	buf_wipe(&text);
 	report(u, MODE_TRANSFER_COMPLETED);
+}
+
+/* Told before it is finished: what the host notes down of it is noted when that is over. */
+static void tell(struct upload *u)
+{
+	const struct mode_host *h = &u->r->host;
+
 	h->submission(h->ud, (uint64_t)inbox_sub_number(u->sub), u->files, u->message);
 }
 
@@ -710,6 +716,7 @@ static void committed(struct upload *u)
 		       true);
 	} else {
 		u->r->used += u->coming;
+		tell(u);
 	}
 	u->r->coming -= u->coming;
 	u->coming = 0;

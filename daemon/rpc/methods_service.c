@@ -120,18 +120,28 @@ static int take_descriptors(struct rpc_call *call, size_t n_paths, const int **r
 	return 0;
 }
 
-/* Where the daemon writes in place is decided by those who may write there as it does. */
-static int check_data_dir(const struct rpc_call *call, const json_t *options, struct error *err)
+static int check_path_option(const struct rpc_call *call, const json_t *options, const char *name,
+			     const char *instead, struct error *err)
 {
-	const json_t *dir = json_object_get(options, "data_dir");
+	const json_t *path = json_object_get(options, name);
 
-	if (!dir || json_is_null(dir) || is_trusted(call->peer)) {
+	if (!path || json_is_null(path) || is_trusted(call->peer)) {
 		return 0;
 	}
 	return error_set_kind(err, EPERM, ERROR_PERMISSION_DENIED, "root or the daemon's own user",
-			      NULL,
-			      "data_dir can be chosen by root and the daemon's own user only; "
-			      "without it the daemon keeps submissions in its own state");
+			      NULL, "%s can be chosen by root and the daemon's own user only; %s",
+			      name, instead);
+}
+
+/* What the daemon reads and writes in place is decided by those who may do so as it does. */
+static int check_path_options(const struct rpc_call *call, const json_t *options, struct error *err)
+{
+	int r = check_path_option(call, options, "data_dir",
+				  "without it the daemon keeps submissions in its own state", err);
+
+	return r < 0 ? r
+		     : check_path_option(call, options, "webhook_secret_file",
+					 "without it reports are not signed", err);
 }
 
 void rpc_create(struct rpc_call *call, void *ud)
@@ -150,7 +160,7 @@ void rpc_create(struct rpc_call *call, void *ud)
 	};
 
 	p->bind = create.ephemeral;
-	if (check_data_dir(call, options, &err) < 0 ||
+	if (check_path_options(call, options, &err) < 0 ||
 	    take_descriptors(call, json_array_size(paths), &create.fds, &err) < 0 ||
 	    manager_create(env->manager, &create, on_done, p, &err) < 0) {
 		refuse(p, &err);
@@ -238,7 +248,8 @@ void rpc_edit(struct rpc_call *call, void *ud)
 	json_t *restart = NULL;
 	struct pending *p = pending_new(call, env);
 
-	if (manager_edit(env->manager, svc, json_is_object(changes) ? changes : NULL,
+	if (check_path_options(call, changes, &err) < 0 ||
+	    manager_edit(env->manager, svc, json_is_object(changes) ? changes : NULL,
 			 json_is_array(unset) ? unset : NULL, &restart, on_done, p, &err) < 0) {
 		refuse(p, &err);
 		return;

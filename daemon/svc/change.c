@@ -8,6 +8,7 @@
 #include "proto/base/alloc.h"
 #include "proto/options.h"
 #include "svc/registry.h"
+#include "svc/webhook.h"
 
 static bool same_value(const json_t *a, const json_t *b)
 {
@@ -49,6 +50,9 @@ static int merge(struct service *svc, const json_t *changes, const json_t *unset
 
 		r = options_check_together(svc->row->mode, all, err);
 		json_decref(all);
+	}
+	if (r == 0) {
+		r = service_check_webhook(svc->m, changes, err);
 	}
 	if (r == 0 && svc->row->options && !service_keeps_data_dir(svc, merged)) {
 		r = error_set_kind(err, EINVAL, ERROR_INVALID_VALUE, "data_dir",
@@ -124,6 +128,9 @@ static void renamed(void *ud, const struct error *err, int64_t id)
 		svc->ephemeral = rn->was_ephemeral;
 	} else if (id) {
 		svc->row->id = id;
+		if (svc->webhook && rn->was_ephemeral) {
+			webhook_saved(svc->webhook, id);
+		}
 	}
 	svc->renaming = false;
 	if (svc->abandoned) {

@@ -239,12 +239,16 @@ static char *make_name(struct manager *m, const char *mode)
 	}
 }
 
-static int check_receive(const struct manager_create *create, struct error *err)
+static int check_receive(const struct manager *m, const struct manager_create *create,
+			 struct error *err)
 {
 	json_t *all = options_complete(create->mode, create->options);
 	int r = options_check_together(create->mode, all, err);
 
 	json_decref(all);
+	if (r == 0) {
+		r = service_check_webhook(m, create->options, err);
+	}
 	if (r == 0 && json_array_size(create->paths) > 0) {
 		r = invalid(err, "paths", "a receive service has none");
 	}
@@ -279,7 +283,7 @@ static int check_create(struct manager *m, const struct manager_create *create, 
 	}
 	if (r == 0) {
 		r = options_mode(create->mode) == OPTION_RECEIVE
-			    ? check_receive(create, err)
+			    ? check_receive(m, create, err)
 			    : content_check_shape(create->paths, err);
 	}
 	if (r < 0) {

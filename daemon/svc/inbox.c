@@ -7,6 +7,7 @@
 #include "proto/base/alloc.h"
 #include "svc/bus.h"
 #include "svc/service.h"
+#include "svc/webhook.h"
 
 static const char *data_dir_of(const json_t *options)
 {
@@ -91,5 +92,8 @@ void host_submission(void *ud, uint64_t id, unsigned files, bool message)
 
 		store_history_add(manager_store(svc->m), svc->row->name, "submission", details);
 		json_decref(details);
+	}
+	if (svc->webhook) {
+		webhook_submission(svc->webhook, svc->row->name, files, message);
 	}
 }

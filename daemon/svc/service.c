@@ -13,6 +13,7 @@
 #include "proto/base/alloc.h"
 #include "proto/base/crypto.h"
 #include "proto/options.h"
+#include "svc/webhook.h"
 
 /* A tor that is starting answers on its control socket within seconds. */
 #define KEY_WAIT_MS 20000
@@ -101,6 +102,7 @@ void service_set_options(struct service *svc)
 	json_decref(svc->options);
 	svc->options = options_complete(svc->row->mode, svc->row->options);
 	manager_options_set(svc);
+	service_set_webhook(svc);
 }
 
 void service_set_broken(struct service *svc, const char *why)
@@ -157,6 +159,7 @@ void service_free(struct service *svc)
 	list_remove(&svc->link);
 	stop_key(svc);
 	transfers_done(&svc->transfers);
+	webhook_free(svc->webhook);
 	service_row_free(svc->row);
 	json_decref(svc->options);
 	free(svc->reason);
@@ -652,6 +655,9 @@ void service_start(struct service *svc)
 
 void service_tor_changed(struct service *svc, const struct tor_status *status)
 {
+	if (svc->webhook) {
+		webhook_tor_changed(svc->webhook, status);
+	}
 	/* Not while it goes down: its socket may be gone. */
 	if (svc->onion) {
 		let_tor_in(svc, status);

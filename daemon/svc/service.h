@@ -72,6 +72,7 @@ struct service {
 	struct list down_waiters; /* struct op */
 
 	struct transfers transfers;
+	struct webhook *webhook; /* NULL: it never had one */
 };
 
 /* Takes row. state STOPPED. */
@@ -92,6 +93,13 @@ void service_tor_changed(struct service *svc, const struct tor_status *status);
 void service_set_state(struct service *svc, enum service_state state, const char *reason);
 /* Takes the row's options, which are valid, with the defaults of the others. */
 void service_set_options(struct service *svc);
+/* --- its webhook (hook.c) --- */
+/* Makes and changes it as the options say. */
+void service_set_webhook(struct service *svc);
+/* May the options, as they are sent, be set? */
+int service_check_webhook(const struct manager *m, const json_t *options, struct error *err);
+json_t *service_webhook_json(const struct service *svc);
+
 /* What was loaded cannot be used: state FAILED, and it stays so. */
 void service_set_broken(struct service *svc, const char *why);
 bool service_option_bool(const struct service *svc, const char *name);

@@ -122,6 +122,7 @@ json_t *manager_service_json(const struct service *svc)
 			    svc->row->paths ? json_deep_copy(svc->row->paths) : json_array());
 	json_object_set_new(o, "ephemeral", json_boolean(svc->ephemeral));
 	json_object_set_new(o, "transfers", transfers_json(&svc->transfers));
+	json_object_set_new(o, "webhook", service_webhook_json(svc));
 	json_object_set_new(o, "created_at", time_json(svc->row->created_ms));
 	json_object_set_new(o, "started_at", time_json(svc->started_ms));
 	return o;

@@ -153,6 +153,31 @@ static void data_directories_are_absolute(void **state)
 	error_done(&err);
 }
 
+static void a_webhook_has_one_of_two_formats(void **state)
+{
+	const struct option *o = option_find("receive", "webhook_format");
+	json_auto_t *defaults = options_complete("receive", NULL);
+	struct error err = ERROR_INIT;
+	json_t *value = NULL;
+
+	(void)state;
+	assert_string_equal(json_string_value(json_object_get(defaults, "webhook_format")), "text");
+	assert_int_equal(options_validate("receive", defaults, NULL), 0);
+	assert_int_equal(validate_receive("{\"webhook_format\": \"json\"}", &err), 0);
+	assert_int_equal(validate_receive("{\"webhook_format\": null}", &err), 0);
+	assert_int_equal(validate_receive("{\"webhook_format\": \"xml\"}", &err), -EINVAL);
+	assert_string_equal(error_text(&err), "webhook_format: must be one of text|json");
+	assert_int_equal(validate_receive("{\"webhook_format\": \"\"}", &err), -EINVAL);
+	assert_int_equal(validate_receive("{\"webhook_format\": 1}", &err), -EINVAL);
+	assert_int_equal(validate("{\"webhook_format\": \"text\"}", &err), -EINVAL);
+	assert_int_equal(option_parse_text(o, "json", &value, &err), 0);
+	assert_string_equal(json_string_value(value), "json");
+	json_decref(value);
+	assert_int_equal(option_parse_text(o, "JSON", &value, &err), -EINVAL);
+	assert_int_equal(option_parse_text(o, NULL, &value, &err), -EINVAL);
+	error_done(&err);
+}
+
 static void a_dropbox_takes_files_or_messages(void **state)
 {
 	json_auto_t *good = json_pack("{s:b, s:b}", "disable_text", 1, "disable_files", 0);
@@ -302,6 +327,7 @@ int main(void)
 		cmocka_unit_test(titles_are_counted_in_characters),
 		cmocka_unit_test(what_is_not_set_has_its_default),
 		cmocka_unit_test(data_directories_are_absolute),
+		cmocka_unit_test(a_webhook_has_one_of_two_formats),
 		cmocka_unit_test(a_dropbox_takes_files_or_messages),
 		cmocka_unit_test(table_agrees_with_itself),
 		cmocka_unit_test(dash_and_underscore_are_the_same_on_the_command_line),
