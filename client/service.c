@@ -156,6 +156,17 @@ static void print_transfers(const json_t *transfers)
 		 units_print_size((uint64_t)number(transfers, "bytes_in"), in));
 }
 
+static void print_webhook(const json_t *webhook)
+{
+	const char *error = service_text(webhook, "last_error");
+
+	if (json_is_object(webhook)) {
+		out_line("%*s  %lld waiting%s%s", LABEL_COLUMNS, "Webhook",
+			 (long long)number(webhook, "pending"), error[0] ? "; last try: " : "",
+			 out_esc(error));
+	}
+}
+
 static void add_option_text(struct buf *b, const char *name, const json_t *value)
 {
 	buf_printf(b, "%s--", b->len > 0 ? " " : "");
@@ -174,8 +185,14 @@ static bool is_default(const char *mode, const char *name, const json_t *value)
 	const struct option *o = option_find(mode, name);
 	json_int_t n = json_is_boolean(value) ? json_is_true(value) : json_integer_value(value);
 
-	return json_is_null(value) ||
-	       (o && o->has_default && !json_is_string(value) && n == o->default_value);
+	if (json_is_null(value) || !o || !o->has_default) {
+		return json_is_null(value);
+	}
+	if (json_is_string(value)) {
+		return o->words &&
+		       strcmp(json_string_value(value), o->words[o->default_value]) == 0;
+	}
+	return n == o->default_value;
 }
 
 /* Those that differ from their defaults, as they would be given on a command line. */
@@ -223,6 +240,7 @@ void service_print(const json_t *service)
 	}
 	print_options(service);
 	print_transfers(json_object_get(service, "transfers"));
+	print_webhook(json_object_get(service, "webhook"));
 	print_member(service, "Backend", "backend");
 	print_member(service, "Made", "created_at");
 	print_member(service, "Started", "started_at");

@@ -5,6 +5,7 @@ import hmac
 import json
 import os
 import re
+import subprocess
 import time
 
 import pytest
@@ -207,3 +208,81 @@ def test_a_one_off_reports_too(daemon, receiver):
                     and all_[0], 'it runs')
     submit(service)
     until(lambda: receiver.bodies == [TEXT], 'the report')
+
+
+# --- through Tor ---
+
+@pytest.fixture
+def onion_of(tornet):
+    """onion_of(port): an onion service, on a visitor's tor, that leads to a port of the loopback."""
+    with tornet.clients[0].control() as control:
+        def make(port):
+            reply = control.command('ADD_ONION NEW:ED25519-V3 Flags=DiscardPK '
+                                    f'Port=80,127.0.0.1:{port}')
+            [address] = [line[10:] for line in reply if line.startswith('ServiceID=')]
+            return address + '.onion'
+        yield make
+
+
+def credentials(daemon):
+    """Usernames of the streams' circuits that the daemon's own tor has."""
+    from tornet.tornet import Control
+    with Control(os.path.join(daemon.runtime, 'tor', 'control'),
+                 os.path.join(daemon.runtime, 'tor', 'cookie')) as control:
+        lines = control.command('GETINFO circuit-status')
+    return set(re.findall(r'SOCKS_USERNAME="(\w+)"', '\n'.join(lines)))
+
+
+def test_through_tor_it_reaches_an_onion_and_circuits_are_kept_apart(make_daemon, tornet, onion_of,
+                                                                     receiver):
+    daemon = make_daemon(['--tor', 'managed', '--torrc', tornet.torrc_file]).start()
+    host = onion_of(receiver.port)
+    for name in 'one', 'two':
+        daemon.json('create', 'receive', name, '--min-free', '0', '--public', '--webhook-url',
+                    f'http://{host}/hook')
+        daemon.json('start', name, timeout=180)
+    for name in 'one', 'two':
+        service = daemon.show(name)
+
+        # The first tries may fail: an onion needs a while to be found, and tor remembers.
+        def told():
+            submit_by_tor(service, tornet.clients[1])
+            return bool(receiver.received)
+        until(told, f'{name} is reported: {webhook(daemon, name)}', 180, step=10)
+        until(lambda: webhook(daemon, name)['pending'] == 0, 'all are taken', 90)
+        assert set(receiver.bodies) == {TEXT}
+        assert {h['Host'] for _, h, _ in receiver.received} == {host}
+        receiver.received.clear()
+    assert len(credentials(daemon)) == 2
+    # Down for a while, and the daemon killed meanwhile: told once when it is back.
+    port = receiver.port
+    receiver.close()
+    submit_by_tor(service, tornet.clients[1])
+    until(lambda: webhook(daemon, 'two')['last_error'], 'it fails', 120)
+    daemon.kill()
+    daemon.start()
+    with Receiver(port) as back:
+        # Its next try is due in a minute or two.
+        until(lambda: webhook(daemon, 'two')['pending'] == 0, 'it is taken', 240, step=1)
+        assert back.bodies == [TEXT]
+    assert webhook(daemon, 'two')['last_error'] is None
+
+
+def submit_by_tor(service, client):
+    def attempt():
+        done = subprocess.run(
+            ['curl', '-sS', '-f', '-m', '45', *client.curl_args(f'{time.monotonic()}'),
+             '-F', 'file[]=x;filename=a.txt', service['url'] + '/upload-ajax'],
+            capture_output=True, timeout=60)
+        if done.returncode:
+            client.forget()
+        return done.returncode == 0
+    until(attempt, f'{service["url"]} takes a submission', 120, step=0.5)
+
+
+def test_through_tor_nothing_goes_to_this_machine(make_daemon, tornet, receiver):
+    daemon = make_daemon(['--tor', 'managed', '--torrc', tornet.torrc_file]).start()
+    for url in receiver.url, 'http://localhost/', 'http://[::1]/', 'http://printer.local/':
+        result = daemon.ctl('--json', 'create', 'receive', 'box', '--webhook-url', url)
+        shapes.is_error(result, 'InvalidValue', 2)
+    assert not receiver.received
