@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "base/fsutil.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -220,6 +221,54 @@ int fs_sync_dir(const char *dir)
 
 	if (fd < 0 || fsync(fd) < 0) {
 		return -errno;
+	}
+	return 0;
+}
+
+/* What is in fd, which is closed. */
+static int empty_tree(int fd, unsigned depth)
+{
+	DIR *d = depth ? fdopendir(fd) : NULL;
+	struct dirent *e;
+	int r = 0;
+
+	if (!d) {
+		r = depth ? -errno : -ELOOP;
+		close(fd);
+		return r;
+	}
+	while (r == 0 && (errno = 0, e = readdir(d))) {
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) {
+			continue;
+		}
+		int sub = openat(dirfd(d), e->d_name,
+				 O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+		if (sub >= 0) {
+			r = empty_tree(sub, depth - 1);
+		}
+		if (r == 0 && unlinkat(dirfd(d), e->d_name, sub >= 0 ? AT_REMOVEDIR : 0) < 0 &&
+		    errno != ENOENT) {
+			r = -errno;
+		}
+	}
+	if (r == 0 && errno) {
+		r = -errno;
+	}
+	closedir(d);
+	return r;
+}
+
+int fs_remove_tree(const char *dir, struct error *err)
+{
+	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int r = fd < 0 ? -errno : empty_tree(fd, FS_TREE_DEPTH);
+
+	if (r == 0 && rmdir(dir) < 0) {
+		r = -errno;
+	}
+	if (r < 0 && r != -ENOENT) {
+		return error_set(err, -r, "cannot remove %s: %s", dir, strerror(-r));
 	}
 	return 0;
 }

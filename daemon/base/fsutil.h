@@ -34,6 +34,13 @@ ssize_t fs_read_file(const char *path, size_t max, char **ret);
 /* Writes path anew and whole: temporary file beside it, fsync, rename, fsync of the directory. */
 int fs_write_file(const char *path, struct span data, mode_t mode, struct error *err);
 int fs_sync_dir(const char *dir);
+/*
+ * Removes a directory with all that is in it; links are removed, never followed.
+ * 0 also if it is not there. At most FS_TREE_DEPTH levels. Nothing is overwritten
+ * on the disk: no program can promise that for today's disks and file systems.
+ */
+#define FS_TREE_DEPTH 64
+int fs_remove_tree(const char *dir, struct error *err);
 /* Reads or writes all, over EINTR and short counts: 0 or -errno (-ENODATA at a premature end). */
 int fs_pread_all(int fd, void *p, size_t n, uint64_t offset);
 int fs_write_all(int fd, const void *p, size_t n);

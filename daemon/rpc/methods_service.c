@@ -298,7 +298,8 @@ void rpc_delete(struct rpc_call *call, void *ud)
 	if (svc) {
 		struct pending *p = pending_new(call, env);
 
-		if (manager_delete(env->manager, svc, false, on_done, p, &err) < 0) {
+		if (manager_delete(env->manager, svc, false, rpc_bool(call, "purge"), on_done, p,
+				   &err) < 0) {
 			refuse(p, &err);
 		}
 	}

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fsutil.h"
 #include "base/log.h"
 #include "proto/base/alloc.h"
 #include "proto/options.h"
@@ -198,10 +199,13 @@ int manager_keep(struct manager *m, struct service *svc, const char *name, manag
 	return change_name(svc, name, true, cb, ud, err);
 }
 
-/* --- deleting: down -> out of the database -> gone --- */
+/* --- deleting: down -> received files, if asked for -> out of the database -> gone --- */
 
 struct deletion {
+	struct job job;
 	struct service *svc;
+	char *purge; /* directory, or NULL */
+	struct error err;
 	manager_done_fn *cb;
 	void *ud;
 };
@@ -223,9 +227,32 @@ static void deleted(void *ud, const struct error *err)
 		service_free(svc);
 		d->cb(d->ud, NULL, NULL);
 	}
+	free(d->purge);
+	error_done(&d->err);
 	free(d);
 	m->n_ops--;
 	manager_check_stopped(m);
+}
+
+static void forget(struct deletion *d)
+{
+	if (d->err.code || d->svc->row->id == 0) {
+		deleted(d, d->err.code ? &d->err : NULL);
+	} else {
+		store_service_delete(d->svc->m->store, d->svc->row->id, deleted, d);
+	}
+}
+
+static void run_purge(struct job *job)
+{
+	struct deletion *d = container_of(job, struct deletion, job);
+
+	fs_remove_tree(d->purge, &d->err);
+}
+
+static void purged(struct job *job)
+{
+	forget(container_of(job, struct deletion, job));
 }
 
 static void down_for_deletion(void *ud, const struct error *err, struct service *svc)
@@ -233,17 +260,19 @@ static void down_for_deletion(void *ud, const struct error *err, struct service 
 	struct deletion *d = ud;
 
 	(void)svc;
+	(void)err; /* being down is no failure */
 	d->svc->m->n_ops++;
-	if (err || d->svc->row->id == 0) {
-		deleted(d, err);
+	if (d->purge) {
+		work_submit(d->svc->m->ev->work, WORK_SLOW, &d->job, run_purge, purged);
 	} else {
-		store_service_delete(d->svc->m->store, d->svc->row->id, deleted, d);
+		forget(d);
 	}
 }
 
-int manager_delete(struct manager *m, struct service *svc, bool now, manager_done_fn *cb, void *ud,
-		   struct error *err)
+int manager_delete(struct manager *m, struct service *svc, bool now, bool purge,
+		   manager_done_fn *cb, void *ud, struct error *err)
 {
+	const char *data_dir = json_string_value(json_object_get(svc->row->options, "data_dir"));
 	int r = refuse_if_busy(svc, err);
 
 	if (r < 0) {
@@ -252,6 +281,7 @@ int manager_delete(struct manager *m, struct service *svc, bool now, manager_don
 	struct deletion *d = xnew(struct deletion);
 
 	d->svc = svc;
+	d->purge = purge && data_dir ? xstrdup(data_dir) : NULL;
 	d->cb = cb;
 	d->ud = ud;
 	svc->deleting = true;
@@ -276,7 +306,7 @@ void manager_abandon(struct manager *m, uint64_t serial)
 		svc->abandoned = true; /* it may be kept; if not, it is looked at again */
 	} else if (svc && svc->ephemeral) {
 		/* Refused only if it goes anyway: deleted already, or with the daemon. */
-		manager_delete(m, svc, true, nobody_asked, NULL, &err);
+		manager_delete(m, svc, true, false, nobody_asked, NULL, &err);
 		error_done(&err);
 	}
 }

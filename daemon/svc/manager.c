@@ -209,6 +209,23 @@ void manager_save(struct service *svc)
 	}
 }
 
+static void saved_so_stop(void *ud, const struct error *err, struct service *svc)
+{
+	nobody_waits(ud, err, svc);
+	if (!svc) {
+		return;
+	}
+	service_stop(svc, false);
+	if (svc->row->wanted && !svc->m->stopping) {
+		service_start(svc); /* somebody has started it anew meanwhile */
+	}
+}
+
+void manager_save_then_stop(struct service *svc)
+{
+	op_save(op_new(svc->m, svc, saved_so_stop, NULL), svc);
+}
+
 /* --- starting and stopping --- */
 
 int refuse_if_stopping(const struct manager *m, struct error *err)

@@ -97,8 +97,8 @@ int manager_keep(struct manager *m, struct service *svc, const char *name, manag
 /* The connection that a one-off was made by has ended: it goes, unless it was kept. */
 void manager_abandon(struct manager *m, uint64_t serial);
 /* Stops it first (now: at once); cb's svc is NULL. */
-int manager_delete(struct manager *m, struct service *svc, bool now, manager_done_fn *cb, void *ud,
-		   struct error *err);
+int manager_delete(struct manager *m, struct service *svc, bool now, bool purge,
+		   manager_done_fn *cb, void *ud, struct error *err);
 
 /* Never used twice in the life of the process, also not by a service of the same name. */
 uint64_t service_serial(const struct service *svc);

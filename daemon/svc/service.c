@@ -227,8 +227,8 @@ static void server_closed(void *ud)
 	part_down(svc);
 }
 
-/* All parts, now. The onion first: nobody shall be sent to a socket that is gone. */
 /*
+ * All parts, now. The onion first: nobody shall be sent to a socket that is gone.
  * cut: open circuits are closed too. Not after an end in peace: what visitors
  * were handed last is still on its way through tor, and a circuit of an onion
  * that is gone takes no new streams.
@@ -551,11 +551,11 @@ static void host_completed(void *ud)
 	svc->row->wanted = false;
 	free(svc->row->reason);
 	svc->row->reason = xstrdup("completed");
-	manager_save(svc);
 	if (is_up(svc)) {
 		http_server_stop_listening(svc->server);
-		service_stop(svc, false);
 	}
+	/* Only when it is on disk: a crash must not bring back what was seen to stop. */
+	manager_save_then_stop(svc);
 }
 
 static void host_failed(void *ud, const struct error *why)

@@ -138,3 +138,5 @@ void manager_drain_started(struct manager *m);
 void manager_service_down(struct service *svc);
 /* Writes the row if the service is a saved one; nobody waits for it. */
 void manager_save(struct service *svc);
+/* The same, and it stops when that is done (or could not be done). */
+void manager_save_then_stop(struct service *svc);

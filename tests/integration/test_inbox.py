@@ -353,3 +353,12 @@ def test_bombs_and_nonsense_are_refused(daemon, box):
         result, where = save(daemon, sub, 'out', '--identity', path)
         assert result.status == 1 and 'nothing was saved' in result.err, result
         assert not os.path.exists(where)
+
+
+@pytest.mark.parametrize('purge', [False, True])
+def test_received_files_outlive_their_service_unless_purged(daemon, box, purge):
+    submit(box, [('a.txt', b'kept')], 'words')
+    where = data_dir(daemon)
+    assert daemon.ctl('delete', 'box', '--yes', *(['--purge'] if purge else [])).status == 0
+    assert os.path.exists(where) != purge
+    assert os.path.isdir(os.path.dirname(where))

@@ -740,9 +740,59 @@ static void whole_reads_and_writes(void **state)
 
 #define fs_test(name) cmocka_unit_test_setup_teardown(name, make_tree, remove_tree)
 
+static void a_tree_is_removed_and_links_out_of_it_are_not_followed(void **state)
+{
+	char *dir = unit_tmpdir();
+	_cleanup_free_ char *tree = xasprintf("%s/tree", dir);
+	_cleanup_free_ char *sub = xasprintf("%s/tree/a/b", dir);
+	_cleanup_free_ char *link = xasprintf("%s/tree/a/out", dir);
+	_cleanup_free_ char *kept = xasprintf("%s/kept/file", dir);
+	_cleanup_free_ char *kept_dir = xasprintf("%s/kept", dir);
+	struct error err = ERROR_INIT;
+
+	(void)state;
+	assert_int_equal(fs_mkdir_p(sub, 0700, &err), 0);
+	assert_int_equal(fs_mkdir_p(kept_dir, 0700, &err), 0);
+	unit_write(sub, "file", "x");
+	unit_write(kept_dir, "file", "x");
+	assert_int_equal(symlink(kept_dir, link), 0);
+	assert_int_equal(fs_remove_tree(tree, &err), 0);
+	assert_int_equal(access(tree, F_OK), -1);
+	assert_int_equal(access(kept, F_OK), 0);
+	assert_int_equal(fs_remove_tree(tree, &err), 0);
+	/* Neither a file nor a link is a directory to remove. */
+	assert_int_equal(fs_remove_tree(kept, &err), -ENOTDIR);
+	assert_int_equal(symlink(kept_dir, tree), 0);
+	assert_true(fs_remove_tree(tree, &err) < 0);
+	assert_int_equal(access(kept, F_OK), 0);
+	error_done(&err);
+	unit_rmtree(dir);
+}
+
+static void a_tree_that_is_too_deep_is_refused(void **state)
+{
+	char *dir = unit_tmpdir();
+	struct buf path = BUF_INIT;
+	struct error err = ERROR_INIT;
+
+	(void)state;
+	buf_add_str(&path, dir);
+	for (unsigned i = 0; i < FS_TREE_DEPTH; i++) {
+		buf_add_str(&path, "/d");
+	}
+	assert_int_equal(fs_mkdir_p(path.p, 0700, &err), 0);
+	assert_int_equal(fs_remove_tree(dir, &err), -ELOOP);
+	assert_int_equal(access(path.p, F_OK), 0);
+	error_done(&err);
+	buf_done(&path);
+	unit_rmtree(dir);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_tree_is_removed_and_links_out_of_it_are_not_followed),
+		cmocka_unit_test(a_tree_that_is_too_deep_is_refused),
 		cmocka_unit_test(a_list_keeps_its_order),
 		cmocka_unit_test(arena_memory_is_aligned_and_apart),
 		cmocka_unit_test(an_arena_gives_nothing_too),

@@ -496,7 +496,7 @@ static void renaming_keeps_the_address_and_deleting_frees_the_name(void **state)
 	_cleanup_free_ char *again = member(f, "new", "url");
 
 	assert_string_equal(url, again);
-	assert_int_equal(finish(f, manager_delete(f->m, svc, false, done, f, NULL)), 0);
+	assert_int_equal(finish(f, manager_delete(f->m, svc, false, false, done, f, NULL)), 0);
 	assert_null(f->svc);
 	assert_null(manager_find(f->m, "new"));
 	assert_int_equal(create(f, "new", "a.txt", false, NULL), 0);
@@ -617,8 +617,8 @@ static void a_service_that_cannot_be_used_can_be_deleted_once(void **state)
 
 	assert_string_equal(service_state_text(svc), "failed");
 	assert_int_equal(manager_start(f->m, svc, done, f, &err), -EINVAL);
-	assert_int_equal(manager_delete(f->m, svc, false, done, f, &err), 0);
-	assert_int_equal(manager_delete(f->m, svc, false, done, f, &err), -EBUSY);
+	assert_int_equal(manager_delete(f->m, svc, false, false, done, f, &err), 0);
+	assert_int_equal(manager_delete(f->m, svc, false, false, done, f, &err), -EBUSY);
 	finish(f, 0);
 	assert_null(manager_find(f->m, "docs"));
 	error_done(&err);
@@ -632,7 +632,7 @@ static void who_waits_for_a_service_that_is_deleted_is_told_so(void **state)
 	assert_int_equal(create(f, NULL, "a.txt", true, NULL), 0);
 	struct service *svc = f->svc;
 
-	assert_int_equal(manager_delete(f->m, svc, true, done, &other, NULL), 0);
+	assert_int_equal(manager_delete(f->m, svc, true, false, done, &other, NULL), 0);
 	assert_int_equal(manager_start(f->m, svc, done, f, NULL), -EBUSY);
 	run_until(f, &other.answered);
 	other.answered = false;
@@ -641,7 +641,7 @@ static void who_waits_for_a_service_that_is_deleted_is_told_so(void **state)
 	svc = f->svc;
 	assert_int_equal(finish(f, manager_start(f->m, svc, done, f, NULL)), 0);
 	assert_int_equal(manager_stop_service(f->m, svc, true, done, f, NULL), 0);
-	assert_int_equal(manager_delete(f->m, svc, true, done, &other, NULL), 0);
+	assert_int_equal(manager_delete(f->m, svc, true, false, done, &other, NULL), 0);
 	run_until(f, &other.answered);
 	other.answered = false;
 	finish(f, 0);
@@ -661,7 +661,7 @@ static void a_port_that_is_edited_counts_from_the_next_start(void **state)
 	_cleanup_free_ char *spare = member(f, "spare", "url");
 	int port = (int)strtoul(strrchr(spare, ':') + 1, NULL, 10);
 
-	assert_int_equal(finish(f, manager_delete(f->m, f->svc, true, done, f, NULL)), 0);
+	assert_int_equal(finish(f, manager_delete(f->m, f->svc, true, false, done, f, NULL)), 0);
 	struct service *svc = manager_find(f->m, "docs");
 
 	assert_int_equal(finish(f, manager_start(f->m, svc, done, f, NULL)), 0);

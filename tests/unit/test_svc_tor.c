@@ -233,7 +233,7 @@ static void a_service_deleted_while_tor_makes_its_key_is_not_told_of_it(void **s
 	w->silent = true;
 	struct service *svc = create_without_address(w);
 
-	assert_int_equal(finish(w, manager_delete(w->m, svc, false, done, w, NULL)), 0);
+	assert_int_equal(finish(w, manager_delete(w->m, svc, false, false, done, w, NULL)), 0);
 	/* The answer comes now, to nobody. */
 	w->silent = false;
 	fake_hang_up_all(&w->fake);
