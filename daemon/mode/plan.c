@@ -25,8 +25,13 @@ static void make_etag(const struct plan *p, const struct span *parts, size_t n,
 	ret[34] = '\0';
 }
 
-void plan_file_etag(const struct plan *p, uint32_t i, char ret[PLAN_ETAG_ROOM])
+const char *plan_file_etag(struct plan *p, uint32_t i)
 {
+	char *text = p->etags[i % PLAN_ETAGS].text;
+
+	if (*text && p->etags[i % PLAN_ETAGS].i == i) {
+		return text;
+	}
 	const struct tree_entry *e = &p->tree->entries[i];
 	const uint64_t numbers[] = {e->file.size, (uint64_t)e->file.mtime_ns,
 				    (uint64_t)e->file.ctime_ns};
@@ -37,7 +42,9 @@ void plan_file_etag(const struct plan *p, uint32_t i, char ret[PLAN_ETAG_ROOM])
 		span_of(path, tree_path(p->tree, i, path)),
 	};
 
-	make_etag(p, parts, ARRAY_SIZE(parts), ret);
+	make_etag(p, parts, ARRAY_SIZE(parts), text);
+	p->etags[i % PLAN_ETAGS].i = i;
+	return text;
 }
 
 static void zip_etag(struct plan *p)

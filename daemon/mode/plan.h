@@ -16,6 +16,7 @@
 #include "mode/tree.h"
 
 #define PLAN_ETAG_ROOM 35 /* quotes, 32 digits, NUL */
+#define PLAN_ETAGS     64 /* of files, kept so that a hot one costs no hash */
 
 struct plan {
 	unsigned refs; /* the share's, and one for each body that is made of it */
@@ -24,6 +25,10 @@ struct plan {
 	struct zip_layout zip;
 	struct zip_sums sums;
 	char zip_etag[PLAN_ETAG_ROOM];
+	struct {
+		uint32_t i;
+		char text[PLAN_ETAG_ROOM]; /* "": none yet */
+	} etags[PLAN_ETAGS];
 	uint8_t key[32];
 	struct mode_host host;
 };
@@ -36,9 +41,10 @@ void plan_unref(struct plan *p);
 
 /*
  * Strong, keyed, the same after a restart: no size, time or name can be read
- * from it, and equal files of two services have different ones.
+ * from it, and equal files of two services have different ones. Borrowed until
+ * the etag of another file is asked for.
  */
-void plan_file_etag(const struct plan *p, uint32_t i, char ret[PLAN_ETAG_ROOM]);
+const char *plan_file_etag(struct plan *p, uint32_t i);
 
 /*
  * The bytes [offset, offset + length) of the zip, length above 0. over: once, when

@@ -260,13 +260,9 @@ static void zip_over(void *ud, int err)
 	share_user_done(s);
 }
 
-static const char *etag_of(const struct visit *v, char room[PLAN_ETAG_ROOM])
+static const char *etag_of(const struct visit *v)
 {
-	if (v->entry == TREE_NONE) {
-		return v->plan->zip_etag;
-	}
-	plan_file_etag(v->plan, v->entry, room);
-	return room;
+	return v->entry == TREE_NONE ? v->plan->zip_etag : plan_file_etag(v->plan, v->entry);
 }
 
 static uint64_t length_of(const struct visit *v)
@@ -279,7 +275,6 @@ static int open_body(void *ud, uint64_t offset, uint64_t length, struct http_bod
 {
 	struct visit *v = ud;
 	struct share *s = v->share;
-	char etag[PLAN_ETAG_ROOM];
 	struct stat st;
 
 	if (v->entry == TREE_NONE) {
@@ -292,7 +287,7 @@ static int open_body(void *ud, uint64_t offset, uint64_t length, struct http_bod
 		*ret = http_body_file(v->fd, offset, length, &st);
 		v->fd = -1;
 	}
-	download_begin(&s->downloads, &v->download, etag_of(v, etag), length_of(v), offset, length,
+	download_begin(&s->downloads, &v->download, etag_of(v), length_of(v), offset, length,
 		       s->log_filenames ? v->req->path.p : NULL);
 	return 0;
 }
@@ -307,12 +302,11 @@ static void respond_content(struct visit *v)
 	struct span name = v->entry == TREE_NONE ? span_str(v->share->zip_name)
 						 : tree_name(v->plan->tree, v->entry);
 	struct buf disposition = BUF_INIT;
-	char etag[PLAN_ETAG_ROOM];
 
 	tmpl_disposition(&disposition, is_download(v->req) ? "attachment" : "inline", name);
 	const struct http_repr repr = {
 		.length = length_of(v),
-		.etag = etag_of(v, etag),
+		.etag = etag_of(v),
 		.content_type = http_mime_type(name),
 		.disposition = disposition.p,
 		.cache_control = "no-cache",

@@ -18,6 +18,9 @@
 /* A tor that is starting answers on its control socket within seconds. */
 #define KEY_WAIT_MS 20000
 
+/* Transfers in the history one by one, a second. */
+#define LISTED_A_SECOND 10
+
 #define BIT(state) (1U << (state))
 
 /* To which states each may go; see the picture in the header. */
@@ -167,6 +170,19 @@ void service_free(struct service *svc)
 	free(svc);
 }
 
+/* Transfers of a busy second, as one entry: a flood of them does not push the history out. */
+static void tell_rest(struct service *svc)
+{
+	if (svc->told.more && !svc->ephemeral) {
+		json_t *details = json_pack("{s:I, s:I}", "count", svc->told.more, "bytes",
+					    svc->told.more_bytes);
+
+		store_history_add(manager_store(svc->m), svc->row->name, "transfers", details);
+		json_decref(details);
+	}
+	svc->told.more = svc->told.more_bytes = 0;
+}
+
 /* --- going down --- */
 
 static void take_down(struct service *svc, bool cut);
@@ -175,6 +191,7 @@ static void all_down(struct service *svc)
 {
 	svc->taking_down = false;
 	svc->drain_until = 0;
+	tell_rest(svc);
 	free(svc->socket_path);
 	svc->socket_path = NULL;
 	if (svc->state == SERVICE_DRAINING) {
@@ -530,6 +547,18 @@ static void host_transfer(void *ud, uint64_t id, enum mode_transfer_phase phase,
 	}
 	store_service_count(store, svc->row->id, svc->transfers.completed, svc->transfers.bytes_in,
 			    svc->transfers.bytes_out);
+	uint64_t second = ev_now_ms(manager_ev(svc->m)) / 1000;
+
+	if (second != svc->told.second) {
+		tell_rest(svc);
+		svc->told.second = second;
+		svc->told.listed = 0;
+	}
+	if (svc->told.listed++ >= LISTED_A_SECOND) {
+		svc->told.more++;
+		svc->told.more_bytes += (json_int_t)bytes;
+		return;
+	}
 	json_t *details = json_pack("{s:I, s:s?}", "bytes", (json_int_t)bytes, "path", path);
 
 	store_history_add(store, svc->row->name,

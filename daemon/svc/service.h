@@ -72,6 +72,12 @@ struct service {
 	struct list down_waiters; /* struct op */
 
 	struct transfers transfers;
+	/* The history's share of them: one by one up to a number a second, the rest together. */
+	struct {
+		uint64_t second;
+		unsigned listed;
+		json_int_t more, more_bytes;
+	} told;
 	struct webhook *webhook; /* NULL: it never had one */
 };
 

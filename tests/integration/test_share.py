@@ -518,3 +518,17 @@ def test_a_download_resumes_after_kill_9(daemon, kind):
             assert hashlib.sha256(f.read()).digest() == digest.digest()
     else:
         is_the_tree(got + rest.body, path)
+
+
+def test_a_flood_of_downloads_does_not_flood_the_history(daemon):
+    daemon.json('create', 'share', 'docs', daemon.file('a.txt', b'x'), '--no-autostop-sharing')
+    daemon.json('start', 'docs')
+    with Connection(daemon.backend('docs')) as c:
+        for _ in range(300):
+            assert c.request('GET', '/a.txt').status == 200
+    daemon.json('stop', 'docs')
+    entries = daemon.json('history', 'docs')
+    one_by_one = sum(e['event'] == 'download' for e in entries)
+    together = sum(e.get('count', 0) for e in entries if e['event'] == 'transfers')
+    assert one_by_one + together == 300
+    assert len(entries) < 100
