@@ -391,3 +391,16 @@ def test_daemon_class_notices_a_crash(make_daemon):
     with pytest.raises(AssertionError):
         daemon.check_clean()
     os.truncate(daemon.log_file, 0)
+
+
+def test_systemd_hears_that_it_is_ready_and_that_it_stops(make_daemon, tmp_path):
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+        path = str(tmp_path / 'notify')
+        s.bind(path)
+        s.settimeout(30)
+        daemon = make_daemon(env={'NOTIFY_SOCKET': path}).start()
+        assert s.recv(4096) == b'READY=1'
+        daemon.process.send_signal(signal.SIGTERM)
+        assert s.recv(4096) == b'STOPPING=1'
+        assert daemon.wait() == 0
+        daemon.process = None
