@@ -212,12 +212,12 @@ void manager_save(struct service *svc)
 static void saved_so_stop(void *ud, const struct error *err, struct service *svc)
 {
 	nobody_waits(ud, err, svc);
-	if (!svc) {
-		return;
+	if (!svc || !svc->finished) {
+		return; /* somebody else has stopped it meanwhile */
 	}
 	service_stop(svc, false);
 	if (svc->row->wanted && !svc->m->stopping) {
-		service_start(svc); /* somebody has started it anew meanwhile */
+		service_start(svc); /* or wants it again */
 	}
 }
 

@@ -253,6 +253,7 @@ static void server_closed(void *ud)
 static void take_down(struct service *svc, bool cut)
 {
 	svc->taking_down = true;
+	svc->finished = false;
 	svc->drain_until = 0;
 	svc->closing++; /* until the end of this function */
 	stop_key(svc);
@@ -287,6 +288,7 @@ void service_stop(struct service *svc, bool cut)
 	if (is_up(svc)) {
 		service_set_state(svc, SERVICE_DRAINING, NULL);
 		svc->taking_down = true;
+		svc->finished = false;
 		if (!cut && drain_ms && has_running_transfers(svc)) {
 			http_server_set_draining(svc->server, true);
 			svc->drain_until = ev_now_ms(manager_ev(svc->m)) + drain_ms;
@@ -581,6 +583,7 @@ static void host_completed(void *ud)
 	free(svc->row->reason);
 	svc->row->reason = xstrdup("completed");
 	if (is_up(svc)) {
+		svc->finished = true;
 		http_server_stop_listening(svc->server);
 	}
 	/* Only when it is on disk: a crash must not bring back what was seen to stop. */

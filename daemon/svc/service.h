@@ -68,6 +68,7 @@ struct service {
 	unsigned closing;         /* parts on their way down */
 	bool taking_down;         /* parts go, or will after the drain */
 	bool start_again;         /* when everything is down */
+	bool finished;            /* its work is done: it stops when that is on disk */
 	uint64_t drain_until;     /* monotonic; 0: not draining */
 	struct list down_waiters; /* struct op */
 
