@@ -283,7 +283,7 @@ static int run_show(struct ctl *ctl)
 {
 	struct error err = ERROR_INIT;
 	json_t *reply = NULL, *submission;
-	json_int_t id;
+	json_int_t id = 0;
 	int status = take_id(ctl, ctl->args.words[1], &id);
 
 	if (status) {
@@ -315,7 +315,7 @@ static int run_delete(struct ctl *ctl)
 
 	for (size_t i = 1; i < ctl->args.n_words && status == 0; i++) {
 		json_t *reply = NULL;
-		json_int_t id;
+		json_int_t id = 0;
 
 		status = take_id(ctl, ctl->args.words[i], &id);
 		if (status == 0 &&
@@ -415,7 +415,7 @@ static int run_save(struct ctl *ctl)
 	struct saving s = {.save = {.dir = -1, .out = -1}};
 	const char *identity = opt_text(&ctl->args, "identity");
 	struct error err = ERROR_INIT;
-	json_int_t id;
+	json_int_t id = 0;
 	int status = take_id(ctl, ctl->args.words[1], &id), r = 0;
 
 	if (status) {
