@@ -92,6 +92,14 @@ struct mode_ops {
 	 * m is gone. Jobs still running are waited for.
 	 */
 	void (*stop)(struct mode *m, void (*stopped)(void *ud), void *ud);
+	/*
+	 * The content is another from now on (publish, add, remove). Who asks after
+	 * done sees the new one, whoever is in the middle of a response finishes from the
+	 * old; err: nothing has changed. done comes later, once, unless stop was
+	 * called before; no second call until then. NULL: a mode without content.
+	 */
+	void (*replace)(struct mode *m, const char *const *paths,
+			void (*done)(void *ud, const struct error *err), void *ud);
 	/* Transfers that a drain should wait for. */
 	unsigned (*active)(const struct mode *m);
 	/* Extra text for a person (warnings: "3 files cannot be read"), or NULL. Borrowed. */
