@@ -5,6 +5,7 @@ import json
 import os
 import random
 import select
+import shutil
 import socket
 import subprocess
 import sys
@@ -394,7 +395,10 @@ def test_members_of_the_control_group_serve_only_what_they_can_open(make_daemon,
     os.chmod(daemon.dir, 0o755)
     os.chmod(daemon.content, 0o755)
     group = str(grp.getgrnam('games').gr_gid)
-    lib = os.path.dirname(os.path.dirname(os.path.realpath(shapes.__file__)))
+    # The clone may be in a home directory that is nobody else's to enter.
+    tests = os.path.dirname(os.path.dirname(os.path.realpath(shapes.__file__)))
+    lib = os.path.join(daemon.dir, 'python')
+    shutil.copytree(os.path.join(tests, 'lib'), os.path.join(lib, 'lib'))
 
     def run(*groups):
         return subprocess.run(
