@@ -107,6 +107,16 @@ void service_set_webhook(struct service *svc);
 int service_check_webhook(const struct manager *m, const json_t *options, struct error *err);
 json_t *service_webhook_json(const struct service *svc);
 
+/* It is up, or on its way there. */
+bool service_is_up(const struct service *svc);
+/* It cannot go on: state FAILED, and everything goes down. No effect if it is not up. */
+void service_fail(struct service *svc, const char *why);
+/* Asks no longer for an address. */
+void service_stop_key(struct service *svc);
+/* Transfers of a busy second that are not in the history one by one yet. (host.c) */
+void service_tell_rest(struct service *svc);
+/* What its mode may ask of it. (host.c) */
+struct mode_host service_host(struct service *svc);
 /* What was loaded cannot be used: state FAILED, and it stays so. */
 void service_set_broken(struct service *svc, const char *why);
 bool service_option_bool(const struct service *svc, const char *name);

@@ -1,0 +1,289 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* A service on its way up: its mode, its address, its listener, its onion. */
+#include "svc/service.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "mode/assets.h"
+#include "proto/base/alloc.h"
+#include "svc/webhook.h"
+
+/* A tor that is starting answers on its control socket within seconds. */
+#define KEY_WAIT_MS 20000
+
+static const char *notice(const struct service *svc)
+{
+	return svc->mode_ready && svc->mode->ops->notice ? svc->mode->ops->notice(svc->mode) : NULL;
+}
+
+static void on_onion(void *ud, enum onion_state state, const char *reason)
+{
+	struct service *svc = ud;
+
+	if (!service_is_up(svc)) {
+		return;
+	}
+	switch (state) {
+	case ONION_WANTED:
+	case ONION_STALLED:
+		service_set_state(svc, svc->state == SERVICE_RUNNING ? SERVICE_OFFLINE : svc->state,
+				  reason);
+		break;
+	case ONION_PUBLISHING:
+		if (svc->state != SERVICE_RUNNING) {
+			service_set_state(svc, SERVICE_PUBLISHING, reason);
+		}
+		break;
+	case ONION_PUBLISHED:
+		service_set_state(svc, SERVICE_RUNNING, notice(svc));
+		break;
+	case ONION_FAILED:
+		service_fail(svc, reason ? reason : "Tor refused the onion service");
+		break;
+	}
+}
+
+/*
+ * A tor of another user must get through to the socket; the server then looks
+ * who it is. A directory that the admin has opened to tor's group is left so.
+ */
+static int open_to_others(const struct service *svc)
+{
+	_cleanup_free_ char *dir = xasprintf("%s/http", manager_config(svc->m)->runtime_dir);
+	struct stat st;
+
+	if (stat(dir, &st) < 0 || (!(st.st_mode & 0011) && chmod(dir, 0711) < 0)) {
+		return -errno;
+	}
+	return chmod(svc->socket_path, 0666) < 0 ? -errno : 0;
+}
+
+static void let_tor_in(struct service *svc, const struct tor_status *status)
+{
+	if (!svc->socket_path || !svc->server || status->mode != TOR_MODE_SYSTEM) {
+		return;
+	}
+	int r = open_to_others(svc);
+
+	if (r < 0) {
+		log_warning("service %s: cannot let tor connect: %s", svc->row->name, strerror(-r));
+	}
+	http_server_set_peer_uid(svc->server, status->peer_uid);
+}
+
+static void publish(struct service *svc)
+{
+	uint8_t(*clients)[32] = NULL;
+	char target[160];
+	struct onion_spec spec = {
+		.address = svc->row->onion,
+		.key = svc->row->onion_key,
+		.target = target,
+		.pow = service_option_bool(svc, "pow"),
+	};
+
+	if (svc->socket_path) {
+		snprintf(target, sizeof(target), "unix:%s", svc->socket_path);
+	} else {
+		snprintf(target, sizeof(target), "127.0.0.1:%u", http_server_port(svc->server));
+	}
+	if (!service_is_public(svc)) {
+		clients = xcalloc(svc->row->n_keys, sizeof(*clients));
+		for (size_t i = 0; i < svc->row->n_keys; i++) {
+			memcpy(clients[i], svc->row->keys[i].public_key, 32);
+		}
+		spec.clients = (const uint8_t(*)[32])clients;
+		spec.n_clients = (unsigned)svc->row->n_keys;
+	}
+	let_tor_in(svc, tor_status(manager_tor(svc->m)));
+	service_set_state(svc, SERVICE_PUBLISHING, NULL);
+	svc->onion = tor_onion_add(manager_tor(svc->m), &spec, on_onion, svc);
+	free(clients);
+}
+
+static void on_request(void *ud, struct http_req *req)
+{
+	struct service *svc = ud;
+
+	svc->mode->ops->request(svc->mode, req);
+}
+
+static int listen_on_port(struct service *svc, struct error *err)
+{
+	if (svc->row->port == 0) {
+		/* None was free when it was made. */
+		svc->row->port = pick_port(svc->m);
+		if (svc->row->port == 0) {
+			return error_set(err, EADDRINUSE, "no port of 127.0.0.1 is free");
+		}
+		manager_save(svc);
+	}
+	return http_server_listen_tcp(svc->server, svc->row->port, err);
+}
+
+static int listen_for_visitors(struct service *svc, struct error *err)
+{
+	static const struct http_server_ops ops = {.request = on_request};
+	const struct manager_config *config = manager_config(svc->m);
+	char host[ONION_ADDRESS_LEN + 7];
+	struct http_server_config server = {.limits = config->limits,
+					    .csp = "",
+					    .assets = ASSETS_PATH,
+					    .peer_uid = geteuid()}; /* until tor is known */
+	json_int_t max = service_option_int(svc, "max_connections");
+
+	if (max > 0) {
+		server.limits.max_connections = (unsigned)max;
+	}
+	if (!config->local_only) {
+		snprintf(host, sizeof(host), "%s.onion", svc->row->onion);
+		server.host = host;
+	}
+	svc->server = http_server_new(manager_ev(svc->m), &server, &ops, svc);
+	if (config->local_only) {
+		return listen_on_port(svc, err);
+	}
+	if (config->listen_tcp) {
+		return http_server_listen_tcp(svc->server, 0, err);
+	}
+	svc->socket_path = xasprintf("%s/http/%llu.sock", config->runtime_dir,
+				     (unsigned long long)svc->serial);
+	return http_server_listen_unix(svc->server, svc->socket_path, 0600, err);
+}
+
+/* The mode is ready and, with Tor, there is an address. */
+static void serve(struct service *svc)
+{
+	struct error err = ERROR_INIT;
+
+	if (listen_for_visitors(svc, &err) < 0) {
+		service_fail(svc, error_text(&err));
+		error_done(&err);
+		return;
+	}
+	if (manager_config(svc->m)->local_only) {
+		service_set_state(svc, SERVICE_RUNNING, notice(svc));
+	} else {
+		publish(svc);
+	}
+}
+
+static void on_key(void *ud, const struct error *err, const char *address, const uint8_t *key)
+{
+	struct service *svc = ud;
+
+	svc->key_req = NULL;
+	if (err) {
+		/* tor_changed asks again as soon as there is a tor. */
+		if (svc->state == SERVICE_PREPARING) {
+			service_set_state(svc, SERVICE_PREPARING, error_text(err));
+		}
+		return;
+	}
+	svc->row->onion = xstrdup(address);
+	memcpy(svc->row->onion_key, key, ONION_KEY_SIZE);
+	svc->row->has_onion_key = true;
+	manager_save(svc);
+	if (svc->state == SERVICE_PREPARING && svc->mode_ready) {
+		serve(svc);
+	}
+}
+
+static void want_key(struct service *svc)
+{
+	if (!svc->row->onion && !svc->key_req && manager_tor(svc->m)) {
+		svc->key_req = tor_make_key(manager_tor(svc->m), KEY_WAIT_MS, on_key, svc);
+	}
+}
+
+static void on_mode_ready(void *ud, const struct error *err)
+{
+	struct service *svc = ud;
+
+	if (svc->state != SERVICE_PREPARING) {
+		return;
+	}
+	if (err) {
+		service_fail(svc, error_text(err));
+		return;
+	}
+	svc->mode_ready = true;
+	if (manager_tor(svc->m) && !svc->row->onion) {
+		service_set_state(svc, SERVICE_PREPARING, "waiting for Tor to make the address");
+		want_key(svc);
+		return;
+	}
+	serve(svc);
+}
+
+static const struct mode_ops *find_mode(const char *name)
+{
+	static const struct mode_ops *const modes[] = {&mode_share, &mode_receive};
+
+	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
+		if (strcmp(modes[i]->name, name) == 0) {
+			return modes[i];
+		}
+	}
+	return NULL;
+}
+
+void service_start(struct service *svc)
+{
+	struct mode_host host = service_host(svc);
+
+	if (svc->taking_down) {
+		svc->start_again = true;
+		return;
+	}
+	if (service_is_up(svc)) {
+		return;
+	}
+	const struct mode_ops *ops = find_mode(svc->row->mode);
+	size_t n = json_array_size(svc->row->paths), i;
+	const char **paths = xcalloc(n + 1, sizeof(char *));
+	json_t *path;
+
+	json_array_foreach (svc->row->paths, i, path) {
+		paths[i] = json_string_value(path);
+	}
+	struct mode_spec spec = {
+		.service_name = svc->row->name,
+		.title = json_string_value(json_object_get(svc->options, "title")),
+		.options = svc->options,
+		.secret = svc->row->secret,
+		.paths = paths,
+		.data_dir = service_data_dir(svc),
+	};
+
+	/* After a completion the count of downloads begins anew, and its reason is history. */
+	free(svc->row->reason);
+	svc->row->reason = NULL;
+	service_set_state(svc, SERVICE_PREPARING, NULL);
+	if (ops) {
+		svc->mode = ops->start(manager_ev(svc->m), &spec, &host, on_mode_ready, svc);
+	} else {
+		service_fail(svc, "this program does not know the service's mode");
+	}
+	free(paths);
+}
+
+void service_tor_changed(struct service *svc, const struct tor_status *status)
+{
+	if (svc->webhook) {
+		webhook_tor_changed(svc->webhook, status);
+	}
+	/* Not while it goes down: its socket may be gone. */
+	if (svc->onion) {
+		let_tor_in(svc, status);
+	}
+	/* Also for stopped ones: an address is promised from the beginning. */
+	if (status->state == TOR_READY && !svc->deleting) {
+		want_key(svc);
+	}
+}
