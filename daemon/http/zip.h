@@ -1,16 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * The layout of a zip archive of stored entries (PKWARE's APPNOTE 6.3.10), pure:
+ * The layout of a zip archive of stored entries, made of ziprec.h's records, pure:
  * where each byte stands is known from names and sizes alone, so that a
  * range in the middle of a huge archive is made without what lies before it.
- *
- *   [local header, data, descriptor] each entry · [central record] each entry · end
- *
- * Local headers carry the sizes but no checksum, which is not known yet; it
- * follows in the data descriptor (bit 3) and in the central record. Entries of
- * no bytes have no descriptor. ZIP64 only where a number does not fit. All times
- * are 1980-01-01, modes 0644 and 0755: nothing tells one machine from another,
- * and the same input gives the same bytes.
  */
 #pragma once
 
@@ -18,18 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "proto/base/span.h"
-
-/* Bytes of an entry's name: a path of 4096 whose every byte became U+FFFD, and some to spare. */
-#define ZIP_NAME_MAX (16u * 1024)
-/* The longest part that is not data. */
-#define ZIP_PART_MAX (ZIP_NAME_MAX + 128)
-
-struct zip_entry {
-	struct span name; /* UTF-8, relative, "/" between; a directory's ends with "/" */
-	uint64_t size;    /* 0 for a directory */
-	bool directory;
-};
+#include "http/ziprec.h"
 
 /*
  * Tells about entry i. name: room for ZIP_NAME_MAX bytes, for ret->name if it
