@@ -7,6 +7,7 @@
 #include <mbedtls/hkdf.h>
 #include <mbedtls/md.h>
 #include <mbedtls/platform_util.h>
+#include <mbedtls/sha1.h>
 #include <mbedtls/sha256.h>
 #include <mbedtls/version.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 
 /* mbedtls 3 dropped the _ret suffix that 2.28 wants. */
 #if MBEDTLS_VERSION_NUMBER < 0x03000000
+#define mbedtls_sha1   mbedtls_sha1_ret
 #define mbedtls_sha256 mbedtls_sha256_ret
 #endif
 
@@ -74,6 +76,11 @@ bool crypto_equal(const void *a, const void *b, size_t n)
 void crypto_wipe(void *p, size_t n)
 {
 	mbedtls_platform_zeroize(p, n);
+}
+
+void crypto_sha1(struct span data, uint8_t ret[SHA1_SIZE])
+{
+	must(mbedtls_sha1((const unsigned char *)data.p, data.n, ret), "SHA-1");
 }
 
 void crypto_sha256(struct span data, uint8_t ret[SHA256_SIZE])

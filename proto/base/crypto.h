@@ -12,6 +12,7 @@
 
 #include "proto/base/span.h"
 
+#define SHA1_SIZE       20
 #define SHA256_SIZE     32
 #define X25519_SIZE     32
 #define AEAD_KEY_SIZE   32
@@ -27,6 +28,8 @@ void crypto_random_name(char *ret, size_t n);
 bool crypto_equal(const void *a, const void *b, size_t n); /* in constant time */
 void crypto_wipe(void *p, size_t n);
 
+/* For protocols that ask for it (RFC 6455); it protects nothing. */
+void crypto_sha1(struct span data, uint8_t ret[SHA1_SIZE]);
 void crypto_sha256(struct span data, uint8_t ret[SHA256_SIZE]);
 /* The HMAC-SHA-256 (RFC 2104) of the parts one behind the other. */
 void crypto_hmac_sha256(const void *key, size_t key_len, const struct span *parts, size_t n_parts,

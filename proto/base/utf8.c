@@ -45,18 +45,79 @@ size_t utf8_decode(struct span s, uint32_t *ret)
 	return need;
 }
 
-bool utf8_valid(struct span s)
+/* How many of s's first bytes are ASCII, in steps of eight. */
+static size_t ascii_run(struct span s)
 {
-	while (s.n) {
-		uint32_t c;
-		size_t n = utf8_decode(s, &c);
+	size_t i = 0;
+	uint64_t word;
 
-		if (n == 0) {
-			return false;
+	for (; i + sizeof(word) <= s.n; i += sizeof(word)) {
+		memcpy(&word, s.p + i, sizeof(word));
+		if (word & 0x8080808080808080u) {
+			break;
 		}
-		s = span_from(s, n);
+	}
+	return i;
+}
+
+/* A character's first byte (RFC 3629 section 4). */
+static bool begin_character(struct utf8_state *st, unsigned char c)
+{
+	*st = (struct utf8_state){0};
+	if (c < 0x80) {
+		return true;
+	}
+	if (c >= 0xc2 && c <= 0xdf) {
+		st->need = 1;
+	} else if (c >= 0xe0 && c <= 0xef) {
+		st->need = 2;
+		st->low = c == 0xe0 ? 0xa0 : 0;  /* no overlong forms */
+		st->high = c == 0xed ? 0x9f : 0; /* no surrogates */
+	} else if (c >= 0xf0 && c <= 0xf4) {
+		st->need = 3;
+		st->low = c == 0xf0 ? 0x90 : 0;
+		st->high = c == 0xf4 ? 0x8f : 0; /* nothing above U+10FFFF */
+	} else {
+		return false;
 	}
 	return true;
+}
+
+static bool continue_character(struct utf8_state *st, unsigned char c)
+{
+	unsigned char low = st->low ? st->low : 0x80, high = st->high ? st->high : 0xbf;
+
+	st->low = st->high = 0;
+	st->need--;
+	return c >= low && c <= high;
+}
+
+bool utf8_feed(struct utf8_state *st, struct span s)
+{
+	size_t i = 0;
+
+	while (i < s.n) {
+		unsigned char c;
+
+		if (!st->need) {
+			i += ascii_run(span_from(s, i));
+			if (i == s.n) {
+				break;
+			}
+		}
+		c = (unsigned char)s.p[i++];
+		if (!(st->need ? continue_character(st, c) : begin_character(st, c))) {
+			return false;
+		}
+	}
+	return true;
+}
+
+bool utf8_valid(struct span s)
+{
+	struct utf8_state st = {0};
+
+	return utf8_feed(&st, s) && st.need == 0;
 }
 
 bool utf8_is_deceptive(uint32_t c)

@@ -13,6 +13,18 @@
 size_t utf8_decode(struct span s, uint32_t *ret);
 bool utf8_valid(struct span s);
 
+/* Text that comes in pieces, which may end within a character. All zero: between two of them. */
+struct utf8_state {
+	uint8_t need;      /* bytes that the character lacks */
+	uint8_t low, high; /* what the next of them may be; 0: any that continues */
+};
+
+/*
+ * Looks at the next piece: false as soon as no continuation could make the text
+ * valid, and st is of no use any more. All of it was valid if need is 0 at its end.
+ */
+bool utf8_feed(struct utf8_state *st, struct span s);
+
 /*
  * Would this character move a cursor, hide itself or turn the reading direction?
  * C0, DEL, C1, zero-width and joining marks, bidi marks and isolates, line and

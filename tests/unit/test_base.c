@@ -155,9 +155,12 @@ static void arena_text_ends_in_nul(void **state)
 
 static struct buf logged;
 
-static void collect(enum log_level level, const char *text)
+static void collect(const struct log_line *line)
 {
-	buf_printf(&logged, "%d:%s\n", (int)level, text);
+	buf_printf(&logged, "%d:%s\n", (int)line->level, line->text);
+	if (line->event != LOG_EVENT_NONE) {
+		buf_printf(&logged, "event %d of %s\n", (int)line->event, line->service);
+	}
 }
 
 static void the_log_keeps_its_level_and_its_lines(void **state)
@@ -172,11 +175,14 @@ static void the_log_keeps_its_level_and_its_lines(void **state)
 	assert_false(log_enabled(LOG_LEVEL_DEBUG));
 	log_set_level(LOG_LEVEL_DEBUG);
 	log_debug("seen");
+	log_tell(LOG_LEVEL_INFO, LOG_EVENT_SERVICE_RUNNING, "web", "up\n%s", "now");
 	log_set_level(LOG_LEVEL_ERROR);
 	log_warning("unseen");
+	log_tell(LOG_LEVEL_INFO, LOG_EVENT_READY, NULL, "unseen");
 	log_set_level(LOG_LEVEL_INFO);
 	log_set_sink(NULL);
-	assert_string_equal(logged.p, "6:one\\x0atwo\\x1b[31m \\u{202e}\n3:\n7:seen\n");
+	assert_string_equal(logged.p, "6:one\\x0atwo\\x1b[31m \\u{202e}\n3:\n7:seen\n"
+				      "6:up\\x0anow\nevent 5 of web\n");
 	buf_done(&logged);
 }
 
@@ -227,6 +233,17 @@ static void assert_hex(const uint8_t *p, const char *hex)
 
 	assert_true(strlen(hex) / 2 <= sizeof(expected));
 	assert_memory_equal(p, expected, unhex(hex, expected));
+}
+
+static void sha1_of_fips_180(void **state)
+{
+	(void)state;
+	uint8_t d[SHA1_SIZE];
+
+	crypto_sha1(SPAN(""), d);
+	assert_hex(d, "da39a3ee5e6b4b0d3255bfef95601890afd80709");
+	crypto_sha1(SPAN("abc"), d);
+	assert_hex(d, "a9993e364706816aba3e25717850c26c9cd0d89d");
 }
 
 static void sha256_of_fips_180(void **state)
@@ -802,6 +819,7 @@ int main(void)
 		cmocka_unit_test(the_log_keeps_its_level_and_its_lines),
 		cmocka_unit_test(log_levels_have_names),
 		cmocka_unit_test(without_a_sink_the_log_goes_to_stderr),
+		cmocka_unit_test(sha1_of_fips_180),
 		cmocka_unit_test(sha256_of_fips_180),
 		cmocka_unit_test(hmac_of_rfc_4231),
 		cmocka_unit_test(x25519_of_rfc_7748),

@@ -479,6 +479,67 @@ static void malformed_utf8_is_refused(void **state)
 	assert_false(utf8_valid(SPAN("fine until \xff")));
 }
 
+/* The same judgement as utf8_decode, character by character. */
+static bool decodes(struct span s)
+{
+	while (s.n) {
+		uint32_t c;
+		size_t n = utf8_decode(s, &c);
+
+		if (n == 0) {
+			return false;
+		}
+		s = span_from(s, n);
+	}
+	return true;
+}
+
+static bool feeds(struct span a, struct span b)
+{
+	struct utf8_state st = {0};
+
+	return utf8_feed(&st, a) && utf8_feed(&st, b) && st.need == 0;
+}
+
+static void utf8_is_judged_alike_in_pieces(void **state)
+{
+	(void)state;
+	static const unsigned char edges[] = {0x00, 0x41, 0x7f, 0x80, 0x8f, 0x90,
+					      0x9f, 0xa0, 0xbf, 0xc0, 0xff};
+	const size_t n_edges = ARRAY_SIZE(edges), tails = n_edges * n_edges;
+
+	for (unsigned i = 0; i < 0x10000; i++) {
+		for (size_t k = 0; k < tails; k++) {
+			const char text[4] = {(char)(i >> 8), (char)i, (char)edges[k % n_edges],
+					      (char)edges[k / n_edges]};
+			size_t n = 1 + k % 4, cut = k % (n + 1);
+
+			if (feeds(span_of(text, cut), span_of(text + cut, n - cut)) !=
+			    decodes(span_of(text, n))) {
+				fail_msg("%08x, %zu bytes, cut at %zu", i, n, cut);
+			}
+		}
+	}
+}
+
+/* Nothing that follows could mend these. */
+static void hopeless_utf8_is_noticed_at_once(void **state)
+{
+	(void)state;
+	static const char *const text[] = {
+		"\xc0",     "\xff",         "\xe0\x80",
+		"\xed\xa0", "\xf0\x8f",     "\xf4\x90",
+		"\xf5",     "abcdefgh\x80", "\xce\xba\xe1\xbd\xb9\xf4\x90"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(text); i++) {
+		struct utf8_state st = {0};
+		struct span s = span_str(text[i]);
+
+		assert_true(utf8_feed(&st, span_of(s.p, s.n - 1)));
+		assert_false(utf8_feed(&st, span_from(s, s.n - 1)));
+	}
+}
+
 static void what_hides_or_turns_is_deceptive(void **state)
 {
 	(void)state;
@@ -668,6 +729,8 @@ int main(void)
 		cmocka_unit_test(decoding_is_strict),
 		cmocka_unit_test(well_formed_utf8_is_decoded),
 		cmocka_unit_test(malformed_utf8_is_refused),
+		cmocka_unit_test(utf8_is_judged_alike_in_pieces),
+		cmocka_unit_test(hopeless_utf8_is_noticed_at_once),
 		cmocka_unit_test(what_hides_or_turns_is_deceptive),
 		cmocka_unit_test(escaping_shows_what_would_be_obeyed),
 		cmocka_unit_test(lossy_text_is_always_valid),
