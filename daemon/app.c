@@ -20,6 +20,7 @@
 
 #include "base/fsutil.h"
 #include "base/log.h"
+#include "confine.h"
 #include "ev/ev.h"
 #include "proto/base/alloc.h"
 #include "proto/base/crypto.h"
@@ -29,9 +30,11 @@
 #include "svc/manager.h"
 #include "tor/tor.h"
 #include "version.h"
+#include "vitals.h"
 
 #define FILES_WANTED 65536u
 #define TORRC_MAX    (1024u * 1024)
+#define CLOSING_S    30 /* besides the drain time: onions and the database are put away */
 
 struct app {
 	const struct app_config *config;
@@ -42,6 +45,7 @@ struct app {
 	struct manager *manager;
 	struct rpc_server *rpc;
 	struct rpc_env env;
+	struct vitals vitals;
 	int runtime_lock;
 	char *tor_problem; /* as it was logged; NULL: Tor was reachable since */
 	bool tor_reachable;
@@ -80,6 +84,7 @@ static void rpc_closed(void *ud)
 	struct app *app = ud;
 
 	app->rpc = NULL;
+	vitals_stop(&app->vitals);
 	manager_free(take_ptr(app->manager));
 	if (app->tor) {
 		tor_stop(app->tor, tor_stopped, app);
@@ -99,11 +104,21 @@ static void manager_stopped(void *ud)
 	}
 }
 
+/* The unit's own limit may be shorter than the drain time of the configuration. */
+static void tell_stopping(const struct config *c)
+{
+	_cleanup_free_ char *text =
+		xasprintf("STOPPING=1\nSTATUS=Stopping\nEXTEND_TIMEOUT_USEC=%llu",
+			  (unsigned long long)(c->drain_seconds + CLOSING_S) * 1000000);
+
+	sd_tell(text);
+}
+
 static void stop(struct app *app, bool cut)
 {
 	if (!app->stopping) {
 		app->stopping = true;
-		sd_tell("STOPPING=1");
+		tell_stopping(app->config->config);
 	}
 	manager_stop(app->manager, cut, manager_stopped, app);
 }
@@ -144,9 +159,8 @@ static void apply(struct app *app)
 	}
 }
 
-static int reload(void *ud, struct error *err)
+static int reload_config(struct app *app, struct error *err)
 {
-	struct app *app = ud;
 	struct config new;
 
 	config_init(&new);
@@ -157,8 +171,24 @@ static int reload(void *ud, struct error *err)
 	config_done(app->config->config);
 	*app->config->config = new;
 	apply(app);
-	log_notice("the configuration was read again");
 	return 0;
+}
+
+static int reload(void *ud, struct error *err)
+{
+	sd_tell_reloading();
+	int r = reload_config(ud, err);
+
+	if (r == 0) {
+		log_tell(LOG_LEVEL_NOTICE, LOG_EVENT_RELOADED, NULL,
+			 "the configuration was read again");
+	} else {
+		log_tell(LOG_LEVEL_ERROR, LOG_EVENT_RELOAD_REFUSED, NULL,
+			 "the configuration was not read again, the old one stays: %s",
+			 error_text(err));
+	}
+	sd_tell("READY=1");
+	return r;
 }
 
 static void on_signal(uv_signal_t *handle, int signum)
@@ -167,11 +197,11 @@ static void on_signal(uv_signal_t *handle, int signum)
 	struct error err = ERROR_INIT;
 
 	if (signum != SIGHUP) {
-		log_notice("%s", app->stopping ? "stopping at once" : "stopping");
+		log_tell(LOG_LEVEL_NOTICE, LOG_EVENT_STOPPING, NULL, "%s",
+			 app->stopping ? "stopping at once" : "stopping");
 		stop(app, app->stopping);
-	} else if (reload(app, &err) < 0) {
-		log_error("the configuration was not read again, the old one stays: %s",
-			  error_text(&err));
+	} else if (!app->stopping) {
+		(void)reload(app, &err);
 		error_done(&err);
 	}
 }
@@ -223,7 +253,8 @@ static void on_loaded(void *ud, const struct error *err)
 		error_done(&listen_err);
 		return;
 	}
-	log_notice("onionshared %s is ready", ONIONSHARED_VERSION);
+	log_tell(LOG_LEVEL_NOTICE, LOG_EVENT_READY, NULL, "onionshared %s is ready",
+		 ONIONSHARED_VERSION);
 	sd_tell("READY=1");
 }
 
@@ -232,12 +263,14 @@ static void log_tor(struct app *app, const struct tor_status *status)
 {
 	if (status->problem &&
 	    (!app->tor_problem || strcmp(status->problem, app->tor_problem) != 0)) {
-		log_warning("Tor: %s", status->problem);
+		log_tell(LOG_LEVEL_WARNING, LOG_EVENT_TOR_PROBLEM, NULL, "Tor: %s",
+			 status->problem);
 		free(app->tor_problem);
 		app->tor_problem = xstrdup(status->problem);
 	}
 	if (status->reachable && !app->tor_reachable) {
-		log_notice("Tor is connected to its network");
+		log_tell(LOG_LEVEL_NOTICE, LOG_EVENT_TOR_CONNECTED, NULL,
+			 "Tor is connected to its network");
 		free(take_ptr(app->tor_problem));
 	}
 	app->tor_reachable = status->reachable;
@@ -249,6 +282,14 @@ static void on_tor_changed(void *ud, const struct tor_status *status)
 
 	log_tor(app, status);
 	manager_tor_changed(app->manager, status);
+	vitals_changed(&app->vitals);
+}
+
+static void on_service_changed(void *ud)
+{
+	struct app *app = ud;
+
+	vitals_changed(&app->vitals);
 }
 
 /* 0, or the exit status. */
@@ -258,7 +299,15 @@ static int open_store(struct app *app, struct error *err)
 	_cleanup_free_ char *path =
 		credentials ? xasprintf("%s/onionshared.key", credentials) : NULL;
 	uint8_t secret[STORE_SECRET_SIZE];
-	struct store_config config = {.state_dir = app->config->state_dir};
+	struct confine confine = {
+		.config = app->config->config,
+		.is_system = app->config->is_system,
+		.state_dir = app->config->state_dir,
+		.runtime_dir = app->config->runtime_dir,
+	};
+	struct store_config config = {.state_dir = app->config->state_dir,
+				      .opened = confine_writes,
+				      .opened_ud = &confine};
 	int exit_status = EX_OSERR, r;
 
 	if (path && (access(path, F_OK) == 0 || errno != ENOENT)) {
@@ -313,6 +362,8 @@ static int make_manager(struct app *app, struct error *err)
 		.state_dir = app->config->state_dir,
 		.drain_ms = (unsigned)c->drain_seconds * 1000,
 		.limits = visitor_limits(c),
+		.service_changed = on_service_changed,
+		.service_changed_ud = app,
 	};
 
 	return manager_new(&app->ev, &config, app->store, app->tor, &app->manager, err);
@@ -415,6 +466,7 @@ static void begin(struct app *app)
 	};
 	apply(app);
 	watch_signals(app);
+	vitals_start(&app->vitals, &app->loop, app->store, app->manager, app->tor);
 	manager_load(app->manager, on_loaded, app);
 	if (app->tor) {
 		tor_start(app->tor);

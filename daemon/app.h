@@ -13,6 +13,7 @@ struct app_config {
 	/* Reads the configuration anew, with the command line on top: for reloads. */
 	int (*reload)(struct config *ret, struct error *err);
 	bool local_only;
+	bool is_system; /* the machine's daemon, not a user's own */
 	const char *state_dir;
 	const char *runtime_dir;
 };

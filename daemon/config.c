@@ -38,6 +38,7 @@ struct config_key {
 };
 
 static const char *const tor_modes[] = {"auto", "managed", "system", NULL};
+static const char *const confines[] = {"auto", "yes", "no", NULL};
 static const char *const listens[] = {"auto", "unix", "tcp", NULL};
 
 #define AT(member) offsetof(struct config, member)
@@ -55,6 +56,12 @@ static const struct config_key keys[] = {
 	 .comment = "How long running transfers may go on when a service or the daemon stops."},
 	{"daemon", "control-group", TYPE_NAME, AT(control_group), .fallback = "onionshare",
 	 .comment = "Members of this group may control the daemon (so may root and its own user)."},
+	{"daemon", "confine", TYPE_CHOICE, AT(confine), .choices = confines, .fallback = "auto",
+	 .comment = "yes: the kernel (Landlock) lets the daemon write only below the directories\n"
+		    "here and the data directories that its services have when it starts. auto:\n"
+		    "yes for the machine's daemon, no for a user's own."},
+	{"daemon", "writable-dir", TYPE_PATH, AT(writable_dir), .fallback = NULL,
+	 .comment = "Below this directory too, for data directories of services to come."},
 
 	{"tor", "mode", TYPE_CHOICE, AT(tor_mode), .choices = tor_modes, .fallback = "auto",
 	 .comment = "managed: a tor of our own, started and stopped with the daemon. system: one\n"

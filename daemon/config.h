@@ -18,6 +18,7 @@
 #define CONFIG_FILE_MAX (1024u * 1024)
 #define CONFIG_DROPINS  256u /* files in onionshared.conf.d */
 
+enum config_confine { CONFIG_CONFINE_AUTO, CONFIG_CONFINE_YES, CONFIG_CONFINE_NO };
 enum config_listen { CONFIG_LISTEN_AUTO, CONFIG_LISTEN_UNIX, CONFIG_LISTEN_TCP };
 
 /* Strings are owned, NULL where nothing was set and there is no fixed default. */
@@ -28,6 +29,8 @@ struct config {
 	enum log_level log_level;
 	uint64_t drain_seconds;
 	char *control_group;
+	enum config_confine confine;
+	char *writable_dir;
 	/* [tor] */
 	enum tor_mode tor_mode;
 	char *tor_control;

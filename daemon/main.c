@@ -169,6 +169,7 @@ static int run(struct config *config, struct error *err)
 		.config = config,
 		.reload = read_config,
 		.local_only = args.local_only,
+		.is_system = paths_is_system(&env),
 		.state_dir = state,
 		.runtime_dir = runtime,
 	};

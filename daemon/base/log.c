@@ -19,22 +19,22 @@ static const struct {
 	{"info", LOG_LEVEL_INFO},   {"debug", LOG_LEVEL_DEBUG},
 };
 
-static void to_stderr(enum log_level level, const char *text);
+static void to_stderr(const struct log_line *line);
 
 static enum log_level max_level = LOG_LEVEL_INFO;
 static log_sink_fn *current_sink = to_stderr;
 
-static void to_stderr(enum log_level level, const char *text)
+static void to_stderr(const struct log_line *l)
 {
 	const char *name = "";
 
 	for (size_t i = 0; i < ARRAY_SIZE(levels); i++) {
-		if (levels[i].level == level) {
+		if (levels[i].level == l->level) {
 			name = levels[i].name;
 		}
 	}
 	/* One write a line, so that lines of several threads do not mix. */
-	_cleanup_free_ char *line = xasprintf("onionshared: %s: %s\n", name, text);
+	_cleanup_free_ char *line = xasprintf("onionshared: %s: %s\n", name, l->text);
 
 	if (write(STDERR_FILENO, line, strlen(line)) < 0) {
 		/* The log is gone; there is nobody to tell. */
@@ -67,19 +67,38 @@ int log_level_parse(const char *name, enum log_level *ret)
 	return -EINVAL;
 }
 
-void log_write(enum log_level level, const char *fmt, ...)
+static void write_line(struct log_line *line, const char *fmt, va_list ap)
 {
 	struct buf raw = BUF_INIT, safe = BUF_INIT;
-	va_list ap;
 
-	if (!log_enabled(level)) {
-		return;
-	}
-	va_start(ap, fmt);
 	buf_vprintf(&raw, fmt, ap);
-	va_end(ap);
 	utf8_escape(&safe, buf_span(&raw));
-	current_sink(level, safe.p ? safe.p : "");
+	line->text = safe.p ? safe.p : "";
+	current_sink(line);
 	buf_done(&safe);
 	buf_done(&raw);
+}
+
+void log_write(enum log_level level, const char *fmt, ...)
+{
+	struct log_line line = {.level = level};
+	va_list ap;
+
+	if (log_enabled(level)) {
+		va_start(ap, fmt);
+		write_line(&line, fmt, ap);
+		va_end(ap);
+	}
+}
+
+void log_tell(enum log_level level, enum log_event event, const char *service, const char *fmt, ...)
+{
+	struct log_line line = {.level = level, .event = event, .service = service};
+	va_list ap;
+
+	if (log_enabled(level)) {
+		va_start(ap, fmt);
+		write_line(&line, fmt, ap);
+		va_end(ap);
+	}
 }

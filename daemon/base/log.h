@@ -17,8 +17,31 @@ enum log_level {
 	LOG_LEVEL_DEBUG = 7,
 };
 
-/* text is one line without its end, safe for a terminal. */
-typedef void log_sink_fn(enum log_level level, const char *text);
+/* What machines look for in the journal, by MESSAGE_ID (sd/sd.c, systemd/onionshared.catalog). */
+enum log_event {
+	LOG_EVENT_NONE,
+	LOG_EVENT_READY,
+	LOG_EVENT_STOPPING,
+	LOG_EVENT_RELOADED,
+	LOG_EVENT_RELOAD_REFUSED,
+	LOG_EVENT_SERVICE_RUNNING,
+	LOG_EVENT_SERVICE_STOPPED,
+	LOG_EVENT_SERVICE_OFFLINE,
+	LOG_EVENT_SERVICE_FAILED,
+	LOG_EVENT_TOR_CONNECTED,
+	LOG_EVENT_TOR_PROBLEM,
+	LOG_EVENTS
+};
+
+/* Borrowed, for the sink's call. */
+struct log_line {
+	enum log_level level;
+	enum log_event event;
+	const char *service; /* whose event; NULL: nobody's */
+	const char *text;    /* one line without its end, safe for a terminal */
+};
+
+typedef void log_sink_fn(const struct log_line *line);
 
 void log_set_level(enum log_level level);
 void log_set_sink(log_sink_fn *sink); /* NULL: stderr */
@@ -28,6 +51,9 @@ int log_level_parse(const char *name, enum log_level *ret);
 
 /* Control characters in the result are escaped. May be called from any thread. */
 void log_write(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The same for an event; service may be NULL. */
+void log_tell(enum log_level level, enum log_event event, const char *service, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
 
 #define log_error(...)   log_write(LOG_LEVEL_ERROR, __VA_ARGS__)
 #define log_warning(...) log_write(LOG_LEVEL_WARNING, __VA_ARGS__)

@@ -5,12 +5,39 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "proto/base/alloc.h"
 
+/* Without the journal's own socket: it takes "<N>" in front of a line for its level (sd-daemon(3)).
+ */
+static void to_stream(const struct log_line *line)
+{
+	_cleanup_free_ char *text = xasprintf("<%d>%s\n", (int)line->level, line->text);
+
+	if (write(STDERR_FILENO, text, strlen(text)) < 0) {
+		/* The log is gone; there is nobody to tell. */
+	}
+}
+
 #ifdef HAVE_SYSTEMD
+#define SD_JOURNAL_SUPPRESS_LOCATION
 #include <systemd/sd-daemon.h>
+#include <systemd/sd-journal.h>
+
+static const char *const message_ids[LOG_EVENTS] = {
+	[LOG_EVENT_READY] = "dc0bb61d3fe94b5898eefeeb3c7203b6",
+	[LOG_EVENT_STOPPING] = "24c70b7619b540059692c2ada4de58ca",
+	[LOG_EVENT_RELOADED] = "32b6ec3c79274675b5feff90d9cfef08",
+	[LOG_EVENT_RELOAD_REFUSED] = "3cf36ae0c7b541faacd0e524a8f32fbf",
+	[LOG_EVENT_SERVICE_RUNNING] = "dcf3ae84982d4fbe81dc8055e12261ea",
+	[LOG_EVENT_SERVICE_STOPPED] = "d051db21071b48f5ace0aa4b427a4797",
+	[LOG_EVENT_SERVICE_OFFLINE] = "ef160d4bf4cc4517a18ff0a3103dbaf6",
+	[LOG_EVENT_SERVICE_FAILED] = "e3b18583d81d4a09bab1ed6e34c6ef28",
+	[LOG_EVENT_TOR_CONNECTED] = "6112be91d2ac42d3945cfcceb302a038",
+	[LOG_EVENT_TOR_PROBLEM] = "4d99e4f5452c439db26eb45f9534af2f",
+};
 
 void sd_tell(const char *state)
 {
@@ -18,9 +45,39 @@ void sd_tell(const char *state)
 	sd_notify(0, state);
 }
 
+uint64_t sd_watchdog_ms(void)
+{
+	uint64_t usec = 0;
+
+	return sd_watchdog_enabled(0, &usec) > 0 ? usec / 1000 : 0;
+}
+
 int sd_control_socket(void)
 {
 	return sd_listen_fds(1) == 1 ? SD_LISTEN_FDS_START : -1;
+}
+
+void sd_journal_sink(const struct log_line *line)
+{
+	_cleanup_free_ char *message = xasprintf("MESSAGE=%s", line->text);
+	_cleanup_free_ char *id = NULL, *service = NULL;
+	char priority[] = "PRIORITY=0";
+	struct iovec fields[4] = {{.iov_base = message, .iov_len = strlen(message)},
+				  {.iov_base = priority, .iov_len = sizeof(priority) - 1}};
+	int n = 2;
+
+	priority[sizeof(priority) - 2] = (char)('0' + line->level);
+	if (message_ids[line->event]) {
+		id = xasprintf("MESSAGE_ID=%s", message_ids[line->event]);
+		fields[n++] = (struct iovec){.iov_base = id, .iov_len = strlen(id)};
+	}
+	if (line->service) {
+		service = xasprintf("ONIONSHARED_SERVICE=%s", line->service);
+		fields[n++] = (struct iovec){.iov_base = service, .iov_len = strlen(service)};
+	}
+	if (sd_journal_sendv(fields, n) < 0) {
+		to_stream(line);
+	}
 }
 
 #else
@@ -30,12 +87,33 @@ void sd_tell(const char *state)
 	(void)state;
 }
 
+uint64_t sd_watchdog_ms(void)
+{
+	return 0;
+}
+
 int sd_control_socket(void)
 {
 	return -1;
 }
 
+void sd_journal_sink(const struct log_line *line)
+{
+	to_stream(line);
+}
+
 #endif
+
+void sd_tell_reloading(void)
+{
+	struct timespec now;
+	char text[64];
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%llu",
+		 (unsigned long long)now.tv_sec * 1000000 + (unsigned long long)now.tv_nsec / 1000);
+	sd_tell(text);
+}
 
 /* JOURNAL_STREAM holds device and inode of the stream that systemd connected. */
 bool sd_stderr_is_journal(void)
@@ -50,14 +128,4 @@ bool sd_stderr_is_journal(void)
 	snprintf(own, sizeof(own), "%llu:%llu", (unsigned long long)st.st_dev,
 		 (unsigned long long)st.st_ino);
 	return strcmp(own, stream) == 0;
-}
-
-/* The journal takes "<N>" in front of a line for its level (sd-daemon(3)). */
-void sd_journal_sink(enum log_level level, const char *text)
-{
-	_cleanup_free_ char *line = xasprintf("<%d>%s\n", (int)level, text);
-
-	if (write(STDERR_FILENO, line, strlen(line)) < 0) {
-		/* The log is gone; there is nobody to tell. */
-	}
 }

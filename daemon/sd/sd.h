@@ -7,13 +7,22 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/log.h"
 
 /* "READY=1", "STOPPING=1", "STATUS=...": lines as in sd_notify(3). */
 void sd_tell(const char *state);
+/* "RELOADING=1" with the time that belongs to it; "READY=1" ends it. */
+void sd_tell_reloading(void);
+/* How often "WATCHDOG=1" is wanted at least, in milliseconds; 0: not at all. */
+uint64_t sd_watchdog_ms(void);
 /* The control socket from the socket unit, or -1. It is the caller's. */
 int sd_control_socket(void);
-/* Is our stderr the journal? Then sd_journal_sink gives lines their level there. */
+/*
+ * Is our stderr the journal? Then lines go there by sd_journal_sink, with their
+ * level, MESSAGE_ID where they tell an event (systemd/onionshared.catalog
+ * explains each), and ONIONSHARED_SERVICE where it is a service's.
+ */
 bool sd_stderr_is_journal(void);
-void sd_journal_sink(enum log_level level, const char *text);
+void sd_journal_sink(const struct log_line *line);

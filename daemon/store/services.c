@@ -275,6 +275,26 @@ void services_loaded_done(struct services_loaded *loaded)
 	*loaded = (struct services_loaded){0};
 }
 
+void services_data_dirs(struct db *db, char ***ret, size_t *ret_n)
+{
+	sqlite3_stmt *st = db_statement(db, STATEMENT_DATA_DIRS);
+	char **dirs = NULL;
+	size_t n = 0;
+	int rc;
+
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW && n < STORE_SERVICES_MAX) {
+		const char *dir = (const char *)sqlite3_column_text(st, 0);
+
+		if (dir) {
+			dirs = xreallocarray(dirs, n + 1, sizeof(*dirs));
+			dirs[n++] = xstrdup(dir);
+		}
+	}
+	db_end(db, st, rc, "cannot read the services", NULL);
+	*ret = dirs;
+	*ret_n = n;
+}
+
 /* --- writing --- */
 
 static int check_limit(size_t n, size_t max, const char *what, struct error *err)

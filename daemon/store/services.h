@@ -19,6 +19,9 @@ struct services_loaded {
 
 void services_loaded_done(struct services_loaded *loaded);
 
+/* The data directories that services were given, as far as they can be read; owned. */
+void services_data_dirs(struct db *db, char ***ret, size_t *ret_n);
+
 int services_load(struct db *db, struct services_loaded *ret, struct error *err);
 /* In a transaction of its own, durable when 0 comes back. */
 int services_put(struct db *db, const struct service_row *row, int64_t *ret_id, struct error *err);

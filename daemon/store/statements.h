@@ -11,6 +11,9 @@
 		    " onion_key, secret, port, created_ms, completed, bytes_in, bytes_out"      \
 		    " FROM services ORDER BY id")                                               \
 	X(SERVICE_COUNT, "SELECT count(*) FROM services")                                       \
+	X(DATA_DIRS, "SELECT json_extract(options, '$.data_dir') FROM services"                 \
+		     " WHERE json_valid(options)"                                               \
+		     " AND json_type(options, '$.data_dir') = 'text'")                          \
 	X(SERVICE_SEALED, "SELECT uid, secret FROM services WHERE id = ?1")                     \
 	X(SERVICE_INSERT,                                                                       \
 	  "INSERT INTO services (uid, name, mode, options, paths, wanted, reason, onion,"       \

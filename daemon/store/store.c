@@ -19,6 +19,19 @@
 #include "store/open.h"
 #include "store/services.h"
 
+static void tell_opened(const struct store_config *config, struct db *db)
+{
+	char **dirs = NULL;
+	size_t n = 0;
+
+	services_data_dirs(db, &dirs, &n);
+	config->opened(config->opened_ud, dirs, n);
+	for (size_t i = 0; i < n; i++) {
+		free(dirs[i]);
+	}
+	free(dirs);
+}
+
 int store_open(struct ev *ev, const struct store_config *config, struct store **ret,
 	       struct error *err, int *ret_exit)
 {
@@ -31,6 +44,9 @@ int store_open(struct ev *ev, const struct store_config *config, struct store **
 
 	if (r < 0) {
 		return r;
+	}
+	if (config->opened) {
+		tell_opened(config, &db);
 	}
 	struct store *s = xnew(struct store);
 
@@ -69,6 +85,39 @@ void store_close(struct store *s, void (*closed)(void *ud), void *ud)
 static void plain_free(struct store_request *req)
 {
 	free(req);
+}
+
+struct ping_request {
+	struct store_request base;
+	store_done_fn *cb;
+	void *ud;
+};
+
+static int ping_run(struct store_request *req, struct db *db, struct error *err)
+{
+	(void)req;
+	(void)db;
+	(void)err;
+	return 0;
+}
+
+static void ping_deliver(struct store_request *req, const struct error *failed)
+{
+	struct ping_request *ping = REQUEST(ping_request, req);
+
+	ping->cb(ping->ud, failed);
+}
+
+void store_ping(struct store *s, store_done_fn *cb, void *ud)
+{
+	struct ping_request *ping = xnew(struct ping_request);
+
+	ping->base = (struct store_request){.run = ping_run,
+					    .deliver = ping_deliver,
+					    .free = plain_free};
+	ping->cb = cb;
+	ping->ud = ud;
+	store_thread_submit(s->thread, &ping->base);
 }
 
 /* --- services --- */

@@ -78,6 +78,12 @@ int store_secret_read(const char *path, uint8_t ret[STORE_SECRET_SIZE], struct e
 
 /*
  * At start-up, on the loop thread, blocking: lock of the state directory (one
+	/*
+	 * The database is open, and no thread of it there yet: what a thread must not
+	 * do any more is forbidden here. dirs: the data directories of its services. May be NULL.
+	 */
+	void (*opened)(void *ud, char *const *dirs, size_t n);
+	void *opened_ud;
  * daemon each: -EADDRINUSE), secret, database, migrations. Refusals say what to
  * do; nothing is ever overwritten or made anew because it could not be read.
  * *ret_exit: the exit status for main (sysexits: 69, 71, 73, 77, 78).
@@ -96,6 +102,9 @@ struct store_broken {
 	int64_t id;
 	char *name; /* NULL: not even that can be read */
 	char *why;
+/* Answered by the database's thread when it has done all that was asked before. */
+void store_ping(struct store *s, store_done_fn *cb, void *ud);
+
 };
 typedef void store_load_fn(void *ud, const struct error *err, struct service_row **rows, size_t n,
 			   const struct store_broken *broken, size_t n_broken);

@@ -237,6 +237,7 @@ static void deleted(void *ud, const struct error *err)
 static void forget(struct deletion *d)
 {
 	if (d->err.code || d->svc->row->id == 0) {
+		manager_service_changed(m);
 		deleted(d, d->err.code ? &d->err : NULL);
 	} else {
 		store_service_delete(d->svc->m->store, d->svc->row->id, deleted, d);

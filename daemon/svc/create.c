@@ -136,6 +136,7 @@ static void creation_end(struct creation *c, const struct error *err, struct ser
 
 	c->cb(c->ud, err, svc);
 	list_remove(&c->link);
+	manager_service_changed(c->m);
 	service_row_free(c->row);
 	free(c);
 	m->n_creations--;

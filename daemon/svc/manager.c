@@ -42,6 +42,13 @@ const struct manager_config *manager_config(const struct manager *m)
 	return &m->config;
 }
 
+void manager_service_changed(struct manager *m)
+{
+	if (m->config.service_changed) {
+		m->config.service_changed(m->config.service_changed_ud);
+	}
+}
+
 uint64_t manager_next_id(struct manager *m)
 {
 	return ++m->last_id;

@@ -32,6 +32,9 @@ struct manager_config {
 	const char *state_dir;   /* what holds it is not served; NULL: no such rule */
 	unsigned drain_ms;
 	struct http_limits limits; /* of visitors' connections */
+	/* A service has come, gone or changed its state; may be NULL. */
+	void (*service_changed)(void *ud);
+	void *service_changed_ud;
 };
 
 /* err NULL: it is done, and svc there; NULL only after delete. Deleted meanwhile: an error. */

@@ -49,6 +49,19 @@ bool service_is_down(const struct service *svc)
 }
 
 void service_set_state(struct service *svc, enum service_state state, const char *reason)
+/* Those that somebody wants to hear of; the rest are steps on the way. */
+static enum log_event event_of(enum service_state state)
+{
+	static const enum log_event events[] = {
+		[SERVICE_RUNNING] = LOG_EVENT_SERVICE_RUNNING,
+		[SERVICE_STOPPED] = LOG_EVENT_SERVICE_STOPPED,
+		[SERVICE_OFFLINE] = LOG_EVENT_SERVICE_OFFLINE,
+		[SERVICE_FAILED] = LOG_EVENT_SERVICE_FAILED,
+	};
+
+	return state < ARRAY_SIZE(events) ? events[state] : LOG_EVENT_NONE;
+}
+
 {
 	bool same_reason = reason == svc->reason ||
 			   (reason && svc->reason && strcmp(reason, svc->reason) == 0);
@@ -58,8 +71,9 @@ void service_set_state(struct service *svc, enum service_state state, const char
 	}
 	assert(state == svc->state || moves[svc->state] & BIT(state));
 	if (state != svc->state) {
-		log_info("service %s: %s%s%s", svc->row->name, state_names[state],
-			 reason ? ": " : "", reason ? reason : "");
+		log_tell(LOG_LEVEL_INFO, event_of(state), svc->row->name, "service %s: %s%s%s",
+			 svc->row->name, state_names[state], reason ? ": " : "",
+			 reason ? reason : "");
 		if (state == SERVICE_RUNNING && !svc->started_ms) {
 			svc->started_ms = ev_wall_ms();
 		}
@@ -77,6 +91,7 @@ void service_set_state(struct service *svc, enum service_state state, const char
 
 	svc->state = state;
 	bus_publish(manager_bus(svc->m), svc->row->name,
+	manager_service_changed(svc->m);
 		    json_pack("{s:s, s:s, s:s, s:s?}", "event", "state", "name", svc->row->name,
 			      "state", state_names[state], "reason", svc->reason));
 	if (changed && !svc->ephemeral &&
@@ -99,7 +114,8 @@ void service_set_options(struct service *svc)
 
 void service_set_broken(struct service *svc, const char *why)
 {
-	log_error("service %s cannot be used: %s", svc->row->name, why);
+	log_tell(LOG_LEVEL_ERROR, LOG_EVENT_SERVICE_FAILED, svc->row->name,
+		 "service %s cannot be used: %s", svc->row->name, why);
 	svc->broken = true;
 	svc->state = SERVICE_FAILED;
 	free(svc->reason);

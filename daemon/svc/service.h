@@ -156,4 +156,6 @@ void manager_service_down(struct service *svc);
 /* Writes the row if the service is a saved one; nobody waits for it. */
 void manager_save(struct service *svc);
 /* The same, and it stops when that is done (or could not be done). */
+/* A service has come, gone or changed its state. */
+void manager_service_changed(struct manager *m);
 void manager_save_then_stop(struct service *svc);

@@ -290,10 +290,9 @@ static void malformed_message_closes_only_its_connection(void **state)
 	client_close(&good);
 }
 
-static void keep_quiet(enum log_level level, const char *text)
+static void keep_quiet(const struct log_line *line)
 {
-	(void)level;
-	(void)text;
+	(void)line;
 }
 
 static void answer_that_the_interface_does_not_know_is_an_error(void **state)
