@@ -230,6 +230,26 @@ static void add_broken(struct services_loaded *to, struct service_row *row, char
 	service_row_free(row);
 }
 
+void services_data_dirs(struct db *db, char ***ret, size_t *ret_n)
+{
+	sqlite3_stmt *st = db_statement(db, STATEMENT_DATA_DIRS);
+	char **dirs = NULL;
+	size_t n = 0;
+	int rc;
+
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW && n < STORE_SERVICES_MAX) {
+		const char *dir = (const char *)sqlite3_column_text(st, 0);
+
+		if (dir) {
+			dirs = xreallocarray(dirs, n + 1, sizeof(*dirs));
+			dirs[n++] = xstrdup(dir);
+		}
+	}
+	db_end(db, st, rc, "cannot read the services", NULL);
+	*ret = dirs;
+	*ret_n = n;
+}
+
 int services_load(struct db *db, struct services_loaded *ret, struct error *err)
 {
 	sqlite3_stmt *st = db_statement(db, STATEMENT_SERVICES);
@@ -273,26 +293,6 @@ void services_loaded_done(struct services_loaded *loaded)
 	free(loaded->rows);
 	free(loaded->broken);
 	*loaded = (struct services_loaded){0};
-}
-
-void services_data_dirs(struct db *db, char ***ret, size_t *ret_n)
-{
-	sqlite3_stmt *st = db_statement(db, STATEMENT_DATA_DIRS);
-	char **dirs = NULL;
-	size_t n = 0;
-	int rc;
-
-	while ((rc = sqlite3_step(st)) == SQLITE_ROW && n < STORE_SERVICES_MAX) {
-		const char *dir = (const char *)sqlite3_column_text(st, 0);
-
-		if (dir) {
-			dirs = xreallocarray(dirs, n + 1, sizeof(*dirs));
-			dirs[n++] = xstrdup(dir);
-		}
-	}
-	db_end(db, st, rc, "cannot read the services", NULL);
-	*ret = dirs;
-	*ret_n = n;
 }
 
 /* --- writing --- */

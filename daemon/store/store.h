@@ -71,6 +71,12 @@ struct store_config {
 	const char *state_dir; /* made if missing, 0700 */
 	/* 32 bytes from systemd's credential, or NULL: STATE/secret.key, made at first start */
 	const uint8_t *secret;
+	/*
+	 * The database is open, and no thread of it there yet: what a thread must not
+	 * do any more is forbidden here. dirs: the data directories of its services. May be NULL.
+	 */
+	void (*opened)(void *ud, char *const *dirs, size_t n);
+	void *opened_ud;
 };
 
 /* For that credential: a file of 32 raw bytes or 64 hex digits. 0 or -errno with err set. */
@@ -78,12 +84,6 @@ int store_secret_read(const char *path, uint8_t ret[STORE_SECRET_SIZE], struct e
 
 /*
  * At start-up, on the loop thread, blocking: lock of the state directory (one
-	/*
-	 * The database is open, and no thread of it there yet: what a thread must not
-	 * do any more is forbidden here. dirs: the data directories of its services. May be NULL.
-	 */
-	void (*opened)(void *ud, char *const *dirs, size_t n);
-	void *opened_ud;
  * daemon each: -EADDRINUSE), secret, database, migrations. Refusals say what to
  * do; nothing is ever overwritten or made anew because it could not be read.
  * *ret_exit: the exit status for main (sysexits: 69, 71, 73, 77, 78).
@@ -95,6 +95,9 @@ void store_close(struct store *s, void (*closed)(void *ud), void *ud);
 
 typedef void store_done_fn(void *ud, const struct error *err);
 
+/* Answered by the database's thread when it has done all that was asked before. */
+void store_ping(struct store *s, store_done_fn *cb, void *ud);
+
 /* rows: an array of n, the callback's to keep (service_row_free each, then free). Rows that
  * cannot be read or unsealed are reported in broken[] (borrowed) and left alone: only
  * store_service_delete touches them. */
@@ -102,9 +105,6 @@ struct store_broken {
 	int64_t id;
 	char *name; /* NULL: not even that can be read */
 	char *why;
-/* Answered by the database's thread when it has done all that was asked before. */
-void store_ping(struct store *s, store_done_fn *cb, void *ud);
-
 };
 typedef void store_load_fn(void *ud, const struct error *err, struct service_row **rows, size_t n,
 			   const struct store_broken *broken, size_t n_broken);

@@ -224,6 +224,7 @@ static void deleted(void *ud, const struct error *err)
 			    json_pack("{s:s, s:s, s:s, s:n}", "event", "state", "name",
 				      svc->row->name, "state", "deleted", "reason"));
 		m->n_services--;
+		manager_service_changed(m);
 		service_free(svc);
 		d->cb(d->ud, NULL, NULL);
 	}
@@ -237,7 +238,6 @@ static void deleted(void *ud, const struct error *err)
 static void forget(struct deletion *d)
 {
 	if (d->err.code || d->svc->row->id == 0) {
-		manager_service_changed(m);
 		deleted(d, d->err.code ? &d->err : NULL);
 	} else {
 		store_service_delete(d->svc->m->store, d->svc->row->id, deleted, d);

@@ -136,7 +136,6 @@ static void creation_end(struct creation *c, const struct error *err, struct ser
 
 	c->cb(c->ud, err, svc);
 	list_remove(&c->link);
-	manager_service_changed(c->m);
 	service_row_free(c->row);
 	free(c);
 	m->n_creations--;
@@ -151,6 +150,7 @@ static void become_service(struct creation *c, int64_t id)
 	service_set_options(svc);
 	list_append(&c->m->services, &svc->link);
 	c->m->n_services++;
+	manager_service_changed(c->m);
 	if (c->m->tor && !c->m->stopping) {
 		/* Without an address yet: tor may have come while the row was written. */
 		service_tor_changed(svc, tor_status(c->m->tor));

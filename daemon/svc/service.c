@@ -48,7 +48,6 @@ bool service_is_down(const struct service *svc)
 	return (svc->state == SERVICE_STOPPED || svc->state == SERVICE_FAILED) && !svc->taking_down;
 }
 
-void service_set_state(struct service *svc, enum service_state state, const char *reason)
 /* Those that somebody wants to hear of; the rest are steps on the way. */
 static enum log_event event_of(enum service_state state)
 {
@@ -62,6 +61,7 @@ static enum log_event event_of(enum service_state state)
 	return state < ARRAY_SIZE(events) ? events[state] : LOG_EVENT_NONE;
 }
 
+void service_set_state(struct service *svc, enum service_state state, const char *reason)
 {
 	bool same_reason = reason == svc->reason ||
 			   (reason && svc->reason && strcmp(reason, svc->reason) == 0);
@@ -90,8 +90,8 @@ static enum log_event event_of(enum service_state state)
 	bool changed = state != svc->state;
 
 	svc->state = state;
-	bus_publish(manager_bus(svc->m), svc->row->name,
 	manager_service_changed(svc->m);
+	bus_publish(manager_bus(svc->m), svc->row->name,
 		    json_pack("{s:s, s:s, s:s, s:s?}", "event", "state", "name", svc->row->name,
 			      "state", state_names[state], "reason", svc->reason));
 	if (changed && !svc->ephemeral &&

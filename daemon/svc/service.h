@@ -145,6 +145,8 @@ struct tor *manager_tor(struct manager *m); /* NULL: local only */
 struct store *manager_store(struct manager *m);
 const struct manager_config *manager_config(const struct manager *m);
 uint64_t manager_next_id(struct manager *m);
+/* A service has come, gone or changed its state. */
+void manager_service_changed(struct manager *m);
 /* A free loopback port that no service has; 0 if there is none. (create.c) */
 uint16_t pick_port(struct manager *m);
 /* Its options are new, or others. */
@@ -156,6 +158,4 @@ void manager_service_down(struct service *svc);
 /* Writes the row if the service is a saved one; nobody waits for it. */
 void manager_save(struct service *svc);
 /* The same, and it stops when that is done (or could not be done). */
-/* A service has come, gone or changed its state. */
-void manager_service_changed(struct manager *m);
 void manager_save_then_stop(struct service *svc);
