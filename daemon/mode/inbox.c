@@ -16,28 +16,73 @@
 
 #include "base/fsutil.h"
 #include "mode/inboxdir.h"
+#include "mode/sealer.h"
+#include "mode/subwriter.h"
 #include "proto/base/alloc.h"
 #include "proto/base/crypto.h"
 
-#define FILES       "files"
-#define MESSAGE     "message.txt"
 #define MAX_DEPTH   16 /* of directories in a data directory, for measuring */
 #define STAMP_TRIES 1000
 
-_Static_assert(INBOX_STAGING_LEN == 2 * INBOXDIR_ID_LEN + 1, "RUN/SUBMISSION");
+/* RUN/SUBMISSION */
+#define STAGING_PATH_LEN (2 * INBOXDIR_ID_LEN + 1)
+_Static_assert(INBOX_STAGING_LEN == STAGING_PATH_LEN + sizeof("+1000m") - 1, "and what is in it");
+_Static_assert(INBOX_FILES_MAX == 1000, "four digits");
 
 struct inbox {
 	int fd; /* DATA */
 	struct inboxdir_run run;
 	uint64_t min_free;
+	struct age_recipient recipients[AGE_RECIPIENTS_MAX];
+	size_t n_recipients; /* 0: nothing is sealed */
+};
+
+/* What a submission consists of: in its staging directory, and behind the stamp in the end. */
+static const struct {
+	const char *name, *tail;
+} parts[] = {
+	{SUBWRITER_FILES, ""},
+	{SUBWRITER_MESSAGE, INBOXDIR_MESSAGE_TAIL},
+	{SUBWRITER_SEALED, INBOXDIR_SEALED_TAIL},
 };
 
 /* --- places --- */
 
+/* "+3m" -> 3 files and a message. */
+static bool parse_counts(const char *s, unsigned *ret_files, bool *ret_message)
+{
+	unsigned files = 0;
+	size_t n = 1;
+
+	if (s[0] != '+') {
+		return false;
+	}
+	for (; s[n] >= '0' && s[n] <= '9' && n <= 4; n++) {
+		files = files * 10 + (unsigned)(s[n] - '0');
+	}
+	*ret_files = files;
+	*ret_message = s[n] == 'm';
+	return n > 1 && strcmp(s + n, *ret_message ? "m" : "") == 0;
+}
+
+static bool staging_valid(const char *staging)
+{
+	char path[STAGING_PATH_LEN + 1] = "";
+	unsigned files;
+	bool message;
+
+	if (strlen(staging) <= STAGING_PATH_LEN) {
+		return false;
+	}
+	memcpy(path, staging, STAGING_PATH_LEN);
+	return inboxdir_matches(path, "xxxxxxxx/xxxxxxxx") &&
+	       parse_counts(staging + STAGING_PATH_LEN, &files, &message);
+}
+
 bool inbox_place_valid(const struct inbox_place *p)
 {
-	return inboxdir_matches(p->staging, "xxxxxxxx/xxxxxxxx") &&
-	       inboxdir_matches(p->day, "9999-99-99") && inboxdir_matches(p->stamp, "999999999999");
+	return staging_valid(p->staging) && inboxdir_matches(p->day, "9999-99-99") &&
+	       inboxdir_matches(p->stamp, "999999999999");
 }
 
 /* The next microsecond, as digits; after the last one of a day its first. */
@@ -60,17 +105,64 @@ static void next_stamp(char stamp[INBOX_STAMP_LEN + 1])
 	}
 }
 
-/* Moves what is at from to the day's first name that is free from stamp on. */
-static int move_to(int from_fd, const char *from, int day_fd, char stamp[INBOX_STAMP_LEN + 1],
-		   bool message)
+/* No part of any submission is called so. */
+static bool is_free(int day_fd, const char *stamp)
 {
 	char room[INBOXDIR_NAME_ROOM];
 
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+		if (inboxdir_exists(day_fd, inboxdir_name(stamp, parts[i].tail, room))) {
+			return false;
+		}
+	}
+	return true;
+}
+
+static void move_back(int staging, int day_fd, const char *stamp, unsigned moved)
+{
+	char room[INBOXDIR_NAME_ROOM];
+
+	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+		if (moved & 1U << i) {
+			inboxdir_rename_new(day_fd, inboxdir_name(stamp, parts[i].tail, room),
+					    staging, parts[i].name);
+		}
+	}
+}
+
+/* All that is there, or nothing; *ret_moved: a bit for each of parts. */
+static int move_to(int staging, int day_fd, const char *stamp, unsigned *ret_moved)
+{
+	char room[INBOXDIR_NAME_ROOM];
+	unsigned moved = 0;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(parts); i++) {
+		if (inboxdir_exists(staging, parts[i].name)) {
+			r = inboxdir_rename_new(staging, parts[i].name, day_fd,
+						inboxdir_name(stamp, parts[i].tail, room));
+			moved |= r == 0 ? 1U << i : 0;
+		}
+	}
+	if (r < 0) {
+		move_back(staging, day_fd, stamp, moved);
+		moved = 0;
+	}
+	*ret_moved = moved;
+	return r;
+}
+
+/*
+ * To the day's first names that are free from stamp on. begun: some part may be there
+ * already, and the others belong to it.
+ */
+static int move_parts(int staging, int day_fd, char stamp[INBOX_STAMP_LEN + 1], bool begun,
+		      unsigned *ret_moved)
+{
+	*ret_moved = 0;
 	for (int i = 0; i < STAMP_TRIES; i++) {
-		int r = inboxdir_rename_new(from_fd, from, day_fd,
-					    message ? inboxdir_name(stamp, INBOXDIR_MESSAGE_TAIL,
-								    room)
-						    : stamp);
+		int r = begun || is_free(day_fd, stamp) ? move_to(staging, day_fd, stamp, ret_moved)
+							: -EEXIST;
 
 		if (r != -EEXIST) {
 			return r;
@@ -115,6 +207,22 @@ void inbox_close(struct inbox *b)
 	inboxdir_run_close(b->fd, &b->run);
 	close_fdp(&b->fd);
 	free(b);
+}
+
+void inbox_seal_to(struct inbox *b, const struct age_recipient *recipients, size_t n)
+{
+	memcpy(b->recipients, recipients, n * sizeof(*recipients));
+	b->n_recipients = n;
+}
+
+bool inbox_seals(const struct inbox *b)
+{
+	return b->n_recipients > 0;
+}
+
+uint64_t inbox_least_size(const struct inbox *b, uint64_t content)
+{
+	return inbox_seals(b) ? sealer_least_size(content, b->n_recipients) : content;
 }
 
 void inbox_sweep(const struct inbox *b)
@@ -195,42 +303,48 @@ int inbox_room(const struct inbox *b, uint64_t bytes, uint64_t files)
 
 /* --- completing what a crash interrupted --- */
 
-/* Of the last component: "RUN/SUBMISSION" -> its directory, opened step by step. */
-static int open_staging(const struct inbox *b, const char *staging, int *ret_run)
+/* "RUN/SUBMISSION+..." -> its directory, opened step by step; id: of the last one. */
+static int open_staging(const struct inbox *b, const char *staging, int *ret_run,
+			char id[INBOXDIR_ID_LEN + 1])
 {
-	char run[INBOXDIR_ID_LEN + 1];
+	char run[INBOXDIR_ID_LEN + 1] = "";
 
 	memcpy(run, staging, INBOXDIR_ID_LEN);
-	run[INBOXDIR_ID_LEN] = '\0';
+	memcpy(id, staging + INBOXDIR_ID_LEN + 1, INBOXDIR_ID_LEN);
+	id[INBOXDIR_ID_LEN] = '\0';
 	*ret_run = inboxdir_open(b->run.incoming, run);
-	return *ret_run < 0 ? *ret_run : inboxdir_open(*ret_run, staging + INBOXDIR_ID_LEN + 1);
+	return *ret_run < 0 ? *ret_run : inboxdir_open(*ret_run, id);
 }
 
-int inbox_complete(const struct inbox *b, const struct inbox_place *p)
+/* It has been moved, now or before: is it there? */
+static void look_for(const struct inbox *b, const struct inbox_place *p, struct inbox_arrival *ret)
+{
+	_cleanup_close_ int day = inboxdir_open(b->fd, p->day);
+
+	ret->there = day >= 0 && !is_free(day, p->stamp);
+	ret->number = inboxdir_day_us(p->day) + inboxdir_stamp_us(p->stamp);
+}
+
+static int complete(const struct inbox *b, struct inbox_place *to)
 {
 	_cleanup_close_ int run = -1, staging = -1, day = -1;
-	struct inbox_place to = *p;
+	char id[INBOXDIR_ID_LEN + 1];
+	unsigned moved;
 	int r;
 
-	if (!inbox_place_valid(p)) {
-		return -EINVAL;
-	}
-	staging = open_staging(b, p->staging, &run);
+	staging = open_staging(b, to->staging, &run, id);
 	if (staging == -ENOENT) {
 		return 0;
 	}
-	r = staging < 0 ? staging : inboxdir_make(b->fd, p->day);
+	r = staging < 0 ? staging : inboxdir_make(b->fd, to->day);
 	if (r < 0) {
 		return r;
 	}
-	day = inboxdir_open(b->fd, p->day);
+	day = inboxdir_open(b->fd, to->day);
 	if (day < 0) {
 		return day;
 	}
-	r = inboxdir_exists(staging, FILES) ? move_to(staging, FILES, day, to.stamp, false) : 0;
-	if (r == 0 && inboxdir_exists(staging, MESSAGE)) {
-		r = move_to(staging, MESSAGE, day, to.stamp, true);
-	}
+	r = move_parts(staging, day, to->stamp, true, &moved);
 	if (r == 0) {
 		r = inboxdir_sync(day);
 	}
@@ -238,8 +352,23 @@ int inbox_complete(const struct inbox *b, const struct inbox_place *p)
 		r = inboxdir_sync(b->fd);
 	}
 	if (r == 0) {
-		unlinkat(run, p->staging + INBOXDIR_ID_LEN + 1, AT_REMOVEDIR);
+		unlinkat(run, id, AT_REMOVEDIR);
 	}
+	return r;
+}
+
+int inbox_complete(const struct inbox *b, const struct inbox_place *p, struct inbox_arrival *ret)
+{
+	struct inbox_place to = *p;
+
+	*ret = (struct inbox_arrival){.there = false};
+	if (!inbox_place_valid(p)) {
+		return -EINVAL;
+	}
+	int r = complete(b, &to);
+
+	parse_counts(p->staging + STAGING_PATH_LEN, &ret->files, &ret->message);
+	look_for(b, &to, ret);
 	return r;
 }
 
@@ -249,9 +378,9 @@ struct inbox_sub {
 	const struct inbox *b;
 	char id[INBOXDIR_ID_LEN + 1];
 	int error;
-	int dir;   /* RUN/SUBMISSION; -1: nothing is on the disk yet */
-	int files; /* the directory "files"; -1: no file yet */
-	int out;   /* what is being written; -1: nothing */
+	int dir;                  /* RUN/SUBMISSION; -1: nothing is on the disk yet */
+	struct subwriter *writer; /* as long as dir is there */
+	unsigned files;
 	bool message;
 	struct inbox_place place;
 };
@@ -261,7 +390,7 @@ struct inbox_sub *inbox_sub_new(const struct inbox *b)
 	struct inbox_sub *s = xnew(struct inbox_sub);
 
 	s->b = b;
-	s->dir = s->files = s->out = -1;
+	s->dir = -1;
 	crypto_random_name(s->id, INBOXDIR_ID_LEN);
 	return s;
 }
@@ -269,103 +398,65 @@ struct inbox_sub *inbox_sub_new(const struct inbox *b)
 void inbox_sub_free(struct inbox_sub *s)
 {
 	if (s) {
-		close_fdp(&s->out);
-		close_fdp(&s->files);
+		if (s->writer) {
+			s->writer->ops->free(s->writer);
+		}
 		close_fdp(&s->dir);
 		free(s);
 	}
 }
 
-static int make_and_open(int at, const char *name, int *fd)
+/* The staging directory and what writes into it. */
+static int open_dir(struct inbox_sub *s)
 {
 	int r;
 
-	if (*fd >= 0) {
+	if (s->dir >= 0) {
 		return 0;
 	}
-	if (mkdirat(at, name, 0700) < 0) {
+	if (mkdirat(s->b->run.run, s->id, 0700) < 0) {
 		return -errno;
 	}
-	r = inboxdir_open(at, name);
-	*fd = r < 0 ? -1 : r;
-	return r < 0 ? r : 0;
-}
-
-static int create_at(int at, const char *name)
-{
-	int fd = openat(at, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-
-	return fd < 0 ? -errno : fd;
-}
-
-static int begin_out(struct inbox_sub *s, enum inbox_record_type type, struct span name)
-{
-	char text[NAME_MAX + 1];
-	int r = make_and_open(s->b->run.run, s->id, &s->dir);
-
-	if (r == 0 && type == INBOX_FILE) {
-		r = make_and_open(s->dir, FILES, &s->files);
-	}
+	r = inboxdir_open(s->b->run.run, s->id);
 	if (r < 0) {
 		return r;
 	}
-	if (s->out >= 0 || name.n > NAME_MAX) {
-		return -EINVAL;
+	s->dir = r;
+	if (inbox_seals(s->b)) {
+		return subwriter_sealed(s->dir, s->b->recipients, s->b->n_recipients, &s->writer);
 	}
-	if (type == INBOX_FILE) {
-		memcpy(text, name.p, name.n);
-		text[name.n] = '\0';
-		r = create_at(s->files, text);
-	} else {
-		r = create_at(s->dir, MESSAGE);
-		s->message |= r >= 0;
-	}
-	s->out = r < 0 ? -1 : r;
-	return r < 0 ? r : 0;
+	s->writer = subwriter_plain(s->dir);
+	return 0;
 }
 
-/* The day, to all files of that day alike. */
-static int set_time(int fd)
+static int begin(struct inbox_sub *s, enum inbox_record_type type, struct span name)
 {
-	time_t now = time(NULL);
-	struct timespec day = {.tv_sec = now - now % 86400};
-	const struct timespec times[2] = {day, day};
-
-	return futimens(fd, times) < 0 ? -errno : 0;
-}
-
-static int end_out(struct inbox_sub *s)
-{
-	int r = s->out < 0 ? -EINVAL : set_time(s->out);
+	int r = open_dir(s);
 
 	if (r == 0) {
-		r = inboxdir_sync(s->out);
+		r = s->writer->ops->begin(s->writer, type, name);
 	}
-	close_fdp(&s->out);
-	s->out = -1;
-	return r;
-}
-
-static int drop_message(struct inbox_sub *s)
-{
-	close_fdp(&s->out);
-	s->out = -1;
-	s->message = false;
-	return unlinkat(s->dir, MESSAGE, 0) < 0 ? -errno : 0;
+	s->files += type == INBOX_FILE;
+	s->message |= type == INBOX_MESSAGE;
+	return s->files > INBOX_FILES_MAX ? -EINVAL : r;
 }
 
 static int on_record(struct inbox_sub *s, enum inbox_record_type type, struct span payload)
 {
+	if (type != INBOX_FILE && type != INBOX_MESSAGE && !s->writer) {
+		return -EINVAL;
+	}
 	switch (type) {
 	case INBOX_FILE:
 	case INBOX_MESSAGE:
-		return begin_out(s, type, payload);
+		return begin(s, type, payload);
 	case INBOX_DATA:
-		return s->out < 0 ? -EINVAL : fs_write_all(s->out, payload.p, payload.n);
+		return s->writer->ops->data(s->writer, payload);
 	case INBOX_END:
-		return end_out(s);
+		return s->writer->ops->end(s->writer);
 	case INBOX_DROP:
-		return drop_message(s);
+		s->message = false;
+		return s->writer->ops->drop(s->writer);
 	}
 	return -EINVAL;
 }
@@ -373,7 +464,7 @@ static int on_record(struct inbox_sub *s, enum inbox_record_type type, struct sp
 int inbox_sub_write(struct inbox_sub *s, struct span records)
 {
 	if (s->error == 0) {
-		s->error = inbox_room(s->b, records.n, 2);
+		s->error = inbox_room(s->b, inbox_least_size(s->b, records.n), 2);
 	}
 	while (records.n && s->error == 0) {
 		struct inbox_record rec;
@@ -404,20 +495,13 @@ static int open_day(const struct inbox *b, const char *day, int *ret)
 	return r < 0 ? r : 0;
 }
 
-static bool is_free(int day_fd, const char *stamp)
-{
-	char room[INBOXDIR_NAME_ROOM];
-
-	return !inboxdir_exists(day_fd, stamp) &&
-	       !inboxdir_exists(day_fd, inboxdir_name(stamp, INBOXDIR_MESSAGE_TAIL, room));
-}
-
 static int choose_place(struct inbox_sub *s, int64_t when_us)
 {
 	_cleanup_close_ int day = -1;
 	int r;
 
-	snprintf(s->place.staging, sizeof(s->place.staging), "%s/%s", s->b->run.name, s->id);
+	snprintf(s->place.staging, sizeof(s->place.staging), "%s/%s+%u%s", s->b->run.name, s->id,
+		 s->files % (INBOX_FILES_MAX + 1), s->message ? "m" : "");
 	inboxdir_name_time(when_us, s->place.day, s->place.stamp);
 	r = open_day(s->b, s->place.day, &day);
 	for (int i = 0; r == 0 && i < STAMP_TRIES && !is_free(day, s->place.stamp); i++) {
@@ -431,11 +515,11 @@ int inbox_sub_settle(struct inbox_sub *s, int64_t when_us, struct inbox_place *r
 	if (s->error) {
 		return s->error;
 	}
-	int r = s->out >= 0 || s->dir < 0 ? -EINVAL : 0;
+	uint64_t rest = s->writer ? s->writer->ops->rest(s->writer) : 0;
+	int r = rest ? inbox_room(s->b, rest, 1) : s->writer ? 0 : -EINVAL;
 
-	if (r == 0 && s->files >= 0) {
-		r = set_time(s->files);
-		r = r == 0 ? inboxdir_sync(s->files) : r;
+	if (r == 0) {
+		r = s->writer->ops->settle(s->writer);
 	}
 	if (r == 0) {
 		r = inboxdir_sync(s->dir);
@@ -453,23 +537,19 @@ int inbox_sub_settle(struct inbox_sub *s, int64_t when_us, struct inbox_place *r
 	return r;
 }
 
+uint64_t inbox_sub_size(const struct inbox_sub *s)
+{
+	return s->writer ? s->writer->ops->size(s->writer) : 0;
+}
+
 int inbox_sub_commit(struct inbox_sub *s)
 {
 	_cleanup_close_ int day = -1;
-	char files_stamp[INBOX_STAMP_LEN + 1], message_stamp[INBOX_STAMP_LEN + 1];
-	char room[INBOXDIR_NAME_ROOM];
-	bool files_moved = false, message_moved = false;
+	unsigned moved = 0;
 	int r = open_day(s->b, s->place.day, &day);
 
-	memcpy(files_stamp, s->place.stamp, sizeof(files_stamp));
-	if (r == 0 && s->files >= 0) {
-		r = move_to(s->dir, FILES, day, files_stamp, false);
-		files_moved = r == 0;
-	}
-	memcpy(message_stamp, files_stamp, sizeof(message_stamp));
-	if (r == 0 && s->message) {
-		r = move_to(s->dir, MESSAGE, day, message_stamp, true);
-		message_moved = r == 0;
+	if (r == 0) {
+		r = move_parts(s->dir, day, s->place.stamp, false, &moved);
 	}
 	if (r == 0) {
 		r = inboxdir_sync(day);
@@ -477,16 +557,10 @@ int inbox_sub_commit(struct inbox_sub *s)
 	if (r == 0) {
 		r = inboxdir_sync(s->b->fd);
 	}
-	if (r < 0 && message_moved) {
-		inboxdir_rename_new(day, inboxdir_name(message_stamp, INBOXDIR_MESSAGE_TAIL, room),
-				    s->dir, MESSAGE);
-	}
-	if (r < 0 && files_moved) {
-		inboxdir_rename_new(day, files_stamp, s->dir, FILES);
-	}
-	if (r == 0) {
+	if (r < 0) {
+		move_back(s->dir, day, s->place.stamp, moved);
+	} else {
 		unlinkat(s->b->run.run, s->id, AT_REMOVEDIR);
-		memcpy(s->place.stamp, message_stamp, sizeof(message_stamp));
 	}
 	s->error = r;
 	return r;

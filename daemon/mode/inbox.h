@@ -7,7 +7,12 @@
  *	DATA/YYYY-MM-DD/HHMMSSffffff/NAME            from then on
  *	DATA/YYYY-MM-DD/HHMMSSffffff-message.txt
  *
- * Both are moved by renames when everything is on the disk and somebody has
+ * or, of an inbox that seals, of which nothing else ever reaches the disk:
+ *
+ *	DATA/.incoming/RUN/SUBMISSION/sealed
+ *	DATA/YYYY-MM-DD/HHMMSSffffff.zip.age
+ *
+ * They are moved by renames when everything is on the disk and somebody has
  * written down, durably, that they shall be moved: what a crash interrupts is
  * completed later (inbox_complete), what was not written down is swept away.
  * RUN belongs to one running service, which keeps it locked. Days and times are UTC;
@@ -18,12 +23,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "proto/age/age.h"
 #include "proto/base/error.h"
 #include "proto/base/span.h"
 
 #define INBOX_DAY_LEN     10 /* YYYY-MM-DD */
 #define INBOX_STAMP_LEN   12 /* HHMMSSffffff */
-#define INBOX_STAGING_LEN 17 /* RUN/SUBMISSION */
+#define INBOX_STAGING_LEN 23 /* RUN/SUBMISSION+FILES and an m if there is a message */
+/* Files of one submission. */
+#define INBOX_FILES_MAX 1000u
+/* That of a message, where it stands among files. */
+#define INBOX_MESSAGE_NAME "message.txt"
 /* Directories, files of the layout and of the file system itself, beside what is sent. */
 #define INBOX_SPARE_INODES 16u
 
@@ -45,8 +55,26 @@ bool inbox_place_valid(const struct inbox_place *p);
  */
 int inbox_open(const char *path, uint64_t min_free, struct inbox **ret, struct error *err);
 void inbox_close(struct inbox *b);
+/*
+ * From now on all that comes in is sealed to them, 1 to AGE_RECIPIENTS_MAX; copied.
+ * Before any submission.
+ */
+void inbox_seal_to(struct inbox *b, const struct age_recipient *recipients, size_t n);
+/* Then what is plain is wiped by whoever has it, as soon as it is not needed. Any thread. */
+bool inbox_seals(const struct inbox *b);
+/* At least so many bytes are taken up by that many of content. Any thread. */
+uint64_t inbox_least_size(const struct inbox *b, uint64_t content);
+
+/* A submission that was completed. */
+struct inbox_arrival {
+	bool there;     /* else it is gone altogether */
+	int64_t number; /* as submissions.h has it */
+	unsigned files;
+	bool message;
+};
+
 /* Moves what p names as far as it is not moved yet: 0 also if it is gone altogether. */
-int inbox_complete(const struct inbox *b, const struct inbox_place *p);
+int inbox_complete(const struct inbox *b, const struct inbox_place *p, struct inbox_arrival *ret);
 /* Removes what runs that have ended left behind. Not before all is completed. */
 void inbox_sweep(const struct inbox *b);
 /* Bytes of all files in it. */
@@ -80,6 +108,8 @@ int inbox_sub_write(struct inbox_sub *s, struct span records);
  * it goes: to the time when_us (microseconds since 1970) or the next that is free.
  */
 int inbox_sub_settle(struct inbox_sub *s, int64_t when_us, struct inbox_place *ret);
+/* Bytes that it takes up; of one that is settled. */
+uint64_t inbox_sub_size(const struct inbox_sub *s);
 /* After it was written down. On an error nothing is visible, as far as that can be. */
 int inbox_sub_commit(struct inbox_sub *s);
 /* Of a submission that was committed: its number, as submissions.h has it. */

@@ -34,6 +34,22 @@ int inboxdir_sync(int fd)
 	return fsync(fd) < 0 ? -errno : 0;
 }
 
+int inboxdir_create(int fd, const char *name)
+{
+	int out = openat(fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	return out < 0 ? -errno : out;
+}
+
+int inboxdir_set_day(int fd)
+{
+	time_t now = time(NULL);
+	struct timespec day = {.tv_sec = now - now % 86400};
+	const struct timespec times[2] = {day, day};
+
+	return futimens(fd, times) < 0 ? -errno : 0;
+}
+
 bool inboxdir_exists(int fd, const char *name)
 {
 	return faccessat(fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;

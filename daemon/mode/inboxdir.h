@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Steps on an inbox's directories, and how its names are made; for inbox.c and submissions.c only.
+/*
+ * Steps on an inbox's directories, and how its names are made; for inbox.c, its
+ * writers and submissions.c only.
  */
 #pragma once
 
@@ -19,6 +21,10 @@ int inboxdir_open(int fd, const char *name);
 /* 0 also if it is there already. */
 int inboxdir_make(int fd, const char *name);
 int inboxdir_sync(int fd);
+/* A new file for writing, 0600, over nothing that is there: its descriptor or -errno. */
+int inboxdir_create(int fd, const char *name);
+/* The times of what is open: today's first moment, alike for all of a day. */
+int inboxdir_set_day(int fd);
 bool inboxdir_exists(int fd, const char *name);
 /* Never over something else: 0, -EEXIST, -ENOENT ... */
 int inboxdir_rename_new(int from_fd, const char *from, int to_fd, const char *to);

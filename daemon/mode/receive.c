@@ -27,6 +27,8 @@ struct opening {
 	size_t n;
 	int64_t *ids;
 	struct inbox_place *places;
+	struct inbox_arrival *arrivals;
+	json_t *encrypt_to; /* its own copy: strings; none: nothing is sealed */
 	struct inbox *inbox;
 	uint64_t used;
 	struct error err;
@@ -37,8 +39,43 @@ static void opening_free(struct opening *o)
 {
 	free(o->ids);
 	free(o->places);
+	free(o->arrivals);
+	json_decref(o->encrypt_to);
 	error_done(&o->err);
 	free(o);
+}
+
+/*
+ * Whoever made the service gave only good ones; if they are not any more, nothing is
+ * received, rather than anything in the clear.
+ */
+static int seal_inbox(struct opening *o)
+{
+	struct age_recipient recipients[AGE_RECIPIENTS_MAX];
+	struct error why = ERROR_INIT;
+	size_t i, n = json_array_size(o->encrypt_to);
+	json_t *text;
+
+	if (!o->encrypt_to || json_is_null(o->encrypt_to)) {
+		return 0;
+	}
+	if (!json_is_array(o->encrypt_to) || n > AGE_RECIPIENTS_MAX) {
+		return error_set(&o->err, EINVAL, "encrypt_to is no list of recipients");
+	}
+	json_array_foreach (o->encrypt_to, i, text) {
+		struct span s = span_of(json_string_value(text), json_string_length(text));
+
+		if (age_parse_recipient(s, &recipients[i], &why) < 0) {
+			error_set(&o->err, EINVAL, "encrypt_to: recipient %zu %s", i + 1,
+				  error_text(&why));
+			error_done(&why);
+			return -EINVAL;
+		}
+	}
+	if (n) {
+		inbox_seal_to(o->inbox, recipients, n);
+	}
+	return 0;
 }
 
 static void open_run(struct job *job)
@@ -47,8 +84,11 @@ static void open_run(struct job *job)
 	const struct receive *r = o->r; /* only what never changes */
 
 	o->result = inbox_open(r->data_dir, r->min_free, &o->inbox, &o->err);
+	if (o->result == 0) {
+		o->result = seal_inbox(o);
+	}
 	for (size_t i = 0; o->result == 0 && i < o->n; i++) {
-		o->result = inbox_complete(o->inbox, &o->places[i]);
+		o->result = inbox_complete(o->inbox, &o->places[i], &o->arrivals[i]);
 		if (o->result < 0) {
 			error_set(&o->err, -o->result,
 				  "cannot complete a submission that came in earlier, in %s: %s",
@@ -82,6 +122,12 @@ static void open_done(struct job *job)
 	r->used = o->used;
 	r->measured_ms = ev_now_ms(r->ev);
 	for (size_t i = 0; o->result == 0 && i < o->n; i++) {
+		const struct inbox_arrival *a = &o->arrivals[i];
+
+		/* Perhaps for the second time: what was told before the end is not known. */
+		if (a->there) {
+			r->host.submission(r->host.ud, (uint64_t)a->number, a->files, a->message);
+		}
 		r->users++;
 		r->host.inbox_finish(r->host.ud, o->ids[i], on_completed, r);
 	}
@@ -123,6 +169,8 @@ static void on_pending(void *ud, const struct error *err, const struct mode_inte
 	o->r = r;
 	o->ids = xcalloc(n, sizeof(*o->ids));
 	o->places = xcalloc(n, sizeof(*o->places));
+	o->arrivals = xcalloc(n, sizeof(*o->arrivals));
+	o->encrypt_to = take_ptr(r->encrypt_to);
 	for (size_t i = 0; i < n; i++) {
 		o->ids[i] = intents[i].id;
 		if (!copy_place(&intents[i], &o->places[i])) {
@@ -157,6 +205,7 @@ static struct mode *receive_start(struct ev *ev, const struct mode_spec *spec,
 	r->host = *host;
 	r->title = spec->title ? xstrdup(spec->title) : NULL;
 	r->data_dir = xstrdup(spec->data_dir);
+	r->encrypt_to = json_deep_copy(json_object_get(spec->options, "encrypt_to"));
 	r->files = !option_bool(spec->options, "disable_files");
 	r->text = !option_bool(spec->options, "disable_text");
 	r->max_submission = option_size(spec->options, "max_submission", UINT64_MAX);
@@ -205,6 +254,7 @@ static void free_if_over(struct receive *r)
 	c->ud = r->stopped_ud;
 	work_submit(r->ev->work, WORK_FAST, &c->job, close_run, close_done);
 	flashes_free(r->flashes);
+	json_decref(r->encrypt_to);
 	free(r->title);
 	free(r->data_dir);
 	free(r);

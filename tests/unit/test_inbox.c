@@ -13,6 +13,9 @@
 #include "proto/base/error.h"
 #include "unit.h"
 
+/* Made by Debian's age-keygen, for these tests. */
+#define RECIPIENT "age1hjt9pj3sf557lu7ymacxwv4rl0vsegddugagdywgtn0vr3guxueqvz6pew"
+
 #define WHEN INT64_C(1795357353000007) /* 2026-11-22 14:22:33.000007 */
 
 struct fixture {
@@ -276,16 +279,28 @@ static struct inbox_place crash_after_settling(struct fixture *f)
 	return place;
 }
 
+static void assert_arrival(const struct inbox_arrival *a, unsigned files, bool message)
+{
+	assert_true(a->there);
+	assert_int_equal(a->number, WHEN);
+	assert_int_equal(a->files, files);
+	assert_int_equal(a->message, message);
+}
+
 static void what_was_settled_is_completed_after_a_crash(void **state)
 {
 	struct fixture *f = *state;
 	struct inbox_place place = crash_after_settling(f);
 
+	struct inbox_arrival arrival;
+
 	assert_listing(f, DAY);
-	assert_int_equal(inbox_complete(f->inbox, &place), 0);
+	assert_int_equal(inbox_complete(f->inbox, &place, &arrival), 0);
 	assert_listing(f, ALL);
-	assert_int_equal(inbox_complete(f->inbox, &place), 0); /* twice is no harm */
+	assert_arrival(&arrival, 2, true);
+	assert_int_equal(inbox_complete(f->inbox, &place, &arrival), 0); /* twice is no harm */
 	assert_listing(f, ALL);
+	assert_arrival(&arrival, 2, true);
 	inbox_sweep(f->inbox);
 	assert_listing(f, ALL);
 	assert_int_equal(count_hidden(f), HIDDEN_IDLE);
@@ -295,14 +310,28 @@ static void a_crash_between_the_two_renames_is_completed(void **state)
 {
 	struct fixture *f = *state;
 	struct inbox_place place = crash_after_settling(f);
-	char *from = xasprintf("%s/.incoming/%s/files", f->dir, place.staging);
+	struct inbox_arrival arrival;
+	char *from = xasprintf("%s/.incoming/%.17s/files", f->dir, place.staging);
 	char *to = xasprintf("%s/%s/%s", f->dir, place.day, place.stamp);
 
 	assert_int_equal(rename(from, to), 0);
 	free(from);
 	free(to);
-	assert_int_equal(inbox_complete(f->inbox, &place), 0);
+	assert_int_equal(inbox_complete(f->inbox, &place, &arrival), 0);
 	assert_listing(f, ALL);
+	assert_arrival(&arrival, 2, true);
+}
+
+static void what_was_deleted_meanwhile_has_not_arrived(void **state)
+{
+	struct fixture *f = *state;
+	struct inbox_place place = crash_after_settling(f);
+	struct inbox_arrival arrival;
+
+	inbox_sweep(f->inbox);
+	assert_int_equal(inbox_complete(f->inbox, &place, &arrival), 0);
+	assert_false(arrival.there);
+	assert_listing(f, DAY);
 }
 
 static void what_was_not_settled_is_swept_away(void **state)
@@ -333,17 +362,27 @@ static void a_run_that_goes_on_is_not_swept_away(void **state)
 static void places_that_lead_elsewhere_are_refused(void **state)
 {
 	static const struct inbox_place wrong[] = {
-		{.staging = "../../aaaaa/bbbbb", .day = "2026-11-22", .stamp = "142233000007"},
-		{.staging = "aaaaaaaa/bbbbbbbb", .day = "../../../x", .stamp = "142233000007"},
-		{.staging = "aaaaaaaa/bbbbbbbb", .day = "2026-11-22", .stamp = "14223300000/"},
-		{.staging = "aaaaaaaa/bbbbbbb", .day = "2026-11-22", .stamp = "142233000007"},
+		{.staging = "../../aaaaa/bbbbb+1", .day = "2026-11-22", .stamp = "142233000007"},
+		{.staging = "aaaaaaaa/bbbbbbbb+1", .day = "../../../x", .stamp = "142233000007"},
+		{.staging = "aaaaaaaa/bbbbbbbb+1", .day = "2026-11-22", .stamp = "14223300000/"},
+		{.staging = "aaaaaaaa/bbbbbbbb", .day = "2026-11-22", .stamp = "142233000007"},
+		{.staging = "aaaaaaaa/bbbbbbbb+", .day = "2026-11-22", .stamp = "142233000007"},
+		{.staging = "aaaaaaaa/bbbbbbbb+m", .day = "2026-11-22", .stamp = "142233000007"},
+		{.staging = "aaaaaaaa/bbbbbbbb+1x", .day = "2026-11-22", .stamp = "142233000007"},
+		{.staging = "aaaaaaaa/bbbbbbbb+1mm", .day = "2026-11-22", .stamp = "142233000007"},
+		{.staging = "aaaaaaaa/bbbbbbbb+12345",
+		 .day = "2026-11-22",
+		 .stamp = "142233000007"},
+		{.staging = "aaaaaaaa/bbbbbbb+1", .day = "2026-11-22", .stamp = "142233000007"},
 		{.staging = "", .day = "", .stamp = ""},
 	};
 	struct fixture *f = *state;
+	struct inbox_arrival arrival;
 
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
 		assert_false(inbox_place_valid(&wrong[i]));
-		assert_int_equal(inbox_complete(f->inbox, &wrong[i]), -EINVAL);
+		assert_int_equal(inbox_complete(f->inbox, &wrong[i], &arrival), -EINVAL);
+		assert_false(arrival.there);
 	}
 }
 
@@ -485,6 +524,167 @@ static void an_unusable_directory_is_named(void **state)
 	free(path);
 }
 
+/* --- sealed --- */
+
+static void seal(struct fixture *f)
+{
+	struct age_recipient to;
+
+	assert_int_equal(age_parse_recipient(SPAN(RECIPIENT), &to, NULL), 0);
+	inbox_seal_to(f->inbox, &to, 1);
+	assert_true(inbox_seals(f->inbox));
+}
+
+/* The listing but for the size of the one sealed file, which is *ret_size. */
+static void assert_sealed(struct fixture *f, uint64_t *ret_size)
+{
+	static const char name[] = DAY "2026-11-22/142233000007.zip.age ";
+	struct buf b = BUF_INIT;
+
+	list_into(&b, f->dir, "", false);
+	assert_non_null(b.p);
+	assert_int_equal(strncmp(b.p, name, strlen(name)), 0);
+	assert_ptr_equal(strchr(b.p + strlen(name), '\n') + 1, b.p + b.len);
+	*ret_size = strtoull(b.p + strlen(name), NULL, 10);
+	buf_done(&b);
+}
+
+static void a_sealed_submission_is_one_file(void **state)
+{
+	struct fixture *f = *state;
+	struct inbox_place place;
+	uint64_t size, used;
+
+	seal(f);
+	struct inbox_sub *s = make_submission(f, &place);
+	struct buf hidden = BUF_INIT;
+
+	list_into(&hidden, f->dir, "", true);
+	assert_non_null(strstr(hidden.p, "/sealed "));
+	assert_null(strstr(hidden.p, "a.txt"));
+	assert_null(strstr(hidden.p, "message"));
+	buf_done(&hidden);
+	assert_listing(f, DAY);
+	assert_int_equal(inbox_sub_commit(s), 0);
+	assert_sealed(f, &size);
+	assert_int_equal(inbox_sub_size(s), size);
+	assert_true(size >= inbox_least_size(f->inbox, 10));
+	assert_int_equal(inbox_sub_number(s), WHEN);
+	assert_int_equal(inbox_usage(f->inbox, &used), 0);
+	assert_int_equal(used, size);
+	assert_int_equal(count_hidden(f), HIDDEN_IDLE);
+	inbox_sub_free(s);
+}
+
+static void a_sealed_submission_is_completed_after_a_crash(void **state)
+{
+	struct fixture *f = *state;
+	struct inbox_arrival arrival;
+	uint64_t size;
+
+	seal(f);
+	struct inbox_place place = crash_after_settling(f);
+
+	assert_listing(f, DAY);
+	assert_int_equal(inbox_complete(f->inbox, &place, &arrival), 0);
+	assert_sealed(f, &size);
+	assert_arrival(&arrival, 2, true);
+	inbox_sweep(f->inbox);
+	assert_sealed(f, &size);
+	assert_int_equal(count_hidden(f), HIDDEN_IDLE);
+}
+
+static void a_sealed_one_takes_no_name_of_another(void **state)
+{
+	struct fixture *f = *state;
+	struct inbox_place a, b;
+	struct inbox_sub *plain = make_submission(f, &a);
+
+	seal(f);
+	struct inbox_sub *sealed = make_submission(f, &b);
+
+	assert_string_equal(a.stamp, b.stamp);
+	assert_int_equal(inbox_sub_commit(plain), 0);
+	assert_int_equal(inbox_sub_commit(sealed), 0);
+	/* It would not be in its way, but have its number. */
+	assert_int_not_equal(inbox_sub_number(plain), inbox_sub_number(sealed));
+	inbox_sub_free(plain);
+	inbox_sub_free(sealed);
+}
+
+static void discarded_and_cut_sealed_ones_leave_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct inbox_place place;
+	struct buf b = BUF_INIT;
+
+	seal(f);
+	struct inbox_sub *s = make_submission(f, &place);
+
+	inbox_sub_discard(s);
+	inbox_sub_free(s);
+	s = inbox_sub_new(f->inbox);
+	add(&b, INBOX_FILE, SPAN("a"));
+	add(&b, INBOX_DATA, SPAN("part"));
+	write_all(s, &b);
+	buf_done(&b);
+	assert_int_equal(inbox_sub_settle(s, WHEN, &place), -EINVAL);
+	inbox_sub_discard(s);
+	inbox_sub_free(s);
+	assert_listing(f, DAY);
+	assert_int_equal(count_hidden(f), HIDDEN_IDLE);
+}
+
+static void the_padding_leaves_room_to_others_too(void **state)
+{
+	struct fixture *f = *state;
+	struct inbox_place place;
+	struct inbox *small;
+	char *dir = xasprintf("%s/mnt", f->dir);
+	static char piece[64 * 1024];
+	struct buf b = BUF_INIT;
+	int r = 0, settled = 0;
+
+	assert_int_equal(mkdir(dir, 0700), 0);
+	if (mount("none", dir, "tmpfs", 0, "size=4m,mode=0700") < 0) {
+		printf("# a full disk needs a mount, which is not allowed here\n");
+		free(dir);
+		return;
+	}
+	assert_int_equal(inbox_open(dir, 64 * 1024, &small, NULL), 0);
+	struct age_recipient to;
+
+	assert_int_equal(age_parse_recipient(SPAN(RECIPIENT), &to, NULL), 0);
+	inbox_seal_to(small, &to, 1);
+	/* Content that grows until there is no room for it, for its padding first. */
+	for (int n = 50; r == 0 && n < 70; n++) {
+		struct inbox_sub *s = inbox_sub_new(small);
+
+		add(&b, INBOX_FILE, SPAN("big"));
+		for (int i = 0; i < n && r == 0; i++) {
+			add(&b, INBOX_DATA, span_of(piece, sizeof(piece)));
+			r = inbox_sub_write(s, buf_span(&b));
+			buf_clear(&b);
+		}
+		add(&b, INBOX_END, SPAN(""));
+		r = r ? r : inbox_sub_write(s, buf_span(&b));
+		buf_clear(&b);
+		if (r == 0) {
+			r = inbox_sub_settle(s, WHEN, &place);
+			settled += r == 0;
+		}
+		inbox_sub_discard(s);
+		inbox_sub_free(s);
+	}
+	assert_int_equal(r, -ENOSPC);
+	assert_true(settled > 0);
+	buf_done(&b);
+	inbox_close(small);
+	assert_int_equal(umount2(dir, MNT_DETACH), 0);
+	assert_int_equal(rmdir(dir), 0);
+	free(dir);
+}
+
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -505,6 +705,12 @@ int main(void)
 		T(room_is_left_to_others),
 		T(a_full_disk_is_told_and_nothing_stays),
 		T(an_unusable_directory_is_named),
+		T(what_was_deleted_meanwhile_has_not_arrived),
+		T(a_sealed_submission_is_one_file),
+		T(a_sealed_submission_is_completed_after_a_crash),
+		T(a_sealed_one_takes_no_name_of_another),
+		T(discarded_and_cut_sealed_ones_leave_nothing),
+		T(the_padding_leaves_room_to_others_too),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
