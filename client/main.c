@@ -12,10 +12,10 @@
 
 #include "client/cmd.h"
 #include "client/out.h"
-#include "client/wipe.h"
 #include "proto/base/alloc.h"
 #include "proto/base/utf8.h"
 #include "proto/options.h"
+#include "proto/wipe.h"
 
 #ifndef ONIONSHARED_VERSION
 #error "the build defines ONIONSHARED_VERSION"

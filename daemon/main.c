@@ -2,7 +2,6 @@
 /* onionshared(8): the command line and the configuration; app.c does the rest. */
 #include <errno.h>
 #include <getopt.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +16,7 @@
 #include "config.h"
 #include "paths.h"
 #include "proto/base/alloc.h"
+#include "proto/wipe.h"
 #include "sd/sd.h"
 #include "version.h"
 
@@ -209,7 +209,7 @@ int main(int argc, char **argv)
 		buf_done(&text);
 		return EX_OK;
 	}
-	json_set_alloc_funcs(xmalloc, free); /* out of memory ends the process there too */
+	wipe_json_memory();
 	umask(077);
 	setenv("TZ", "UTC", 1); /* no library shall write the machine's zone into anything */
 	protect_memory();

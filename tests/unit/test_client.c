@@ -8,7 +8,7 @@
 #include "client/opt.h"
 #include "client/out.h"
 #include "client/paths.h"
-#include "client/wipe.h"
+#include "proto/wipe.h"
 
 /* --- options --- */
 
