@@ -54,6 +54,8 @@ int ctl_connect(struct ctl *ctl, struct error *err);
 /* ctl_connect, then one call with one reply. */
 int ctl_call(struct ctl *ctl, const char *method, json_t *params, json_t **ret, struct error *err);
 
+/* All services, a new reference, however many they are. */
+int ctl_list(struct ctl *ctl, json_t **ret, struct error *err);
 /*
  * ctl_call, and its result printed: with --json the member (NULL: the whole
  * reply), else what print makes of the reply. Exit status.

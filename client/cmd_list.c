@@ -4,15 +4,21 @@
 #include "client/out.h"
 #include "client/service.h"
 
-static void print_list(struct ctl *ctl, const json_t *reply)
-{
-	(void)ctl;
-	service_print_list(json_object_get(reply, "services"));
-}
-
 static int run_list(struct ctl *ctl)
 {
-	return ctl_call_and_print(ctl, "List", NULL, "services", print_list);
+	struct error err = ERROR_INIT;
+	json_t *services = NULL;
+
+	if (ctl_list(ctl, &services, &err) < 0) {
+		return ctl_fail(&err);
+	}
+	if (out_is_json()) {
+		out_json(services);
+	} else {
+		service_print_list(services);
+	}
+	json_decref(services);
+	return 0;
 }
 
 static const struct opt show_opts[] = {

@@ -35,10 +35,50 @@ static void show_event(struct view *view, const json_t *event)
 	}
 }
 
+/*
+ * The snapshot's pieces, and the events that came between them, until it is complete.
+ * Both are arrays.
+ */
+struct pieces {
+	json_t *services, *events;
+};
+
+static void show_whole(struct view *view, struct pieces *p, json_t *event)
+{
+	size_t i;
+	json_t *later;
+
+	json_array_extend(p->services, json_object_get(event, "services"));
+	json_object_set(event, "services", p->services);
+	json_object_del(event, "complete");
+	show_event(view, event);
+	json_array_foreach (p->events, i, later) {
+		show_event(view, later);
+	}
+	json_decref(p->events);
+	p->events = NULL;
+}
+
+static void take_event(struct view *view, struct pieces *p, json_t *event)
+{
+	bool is_snapshot = strcmp(service_text(event, "event"), "snapshot") == 0;
+
+	if (is_snapshot && !json_is_false(json_object_get(event, "complete"))) {
+		show_whole(view, p, event);
+	} else if (is_snapshot) {
+		json_array_extend(p->services, json_object_get(event, "services"));
+	} else if (p->events) {
+		json_array_append(p->events, event);
+	} else {
+		show_event(view, event);
+	}
+}
+
 static int run_watch(struct ctl *ctl)
 {
 	struct error err = ERROR_INIT;
 	struct view view = {.one_service = ctl->args.n_words == 1};
+	struct pieces pieces = {json_array(), json_array()};
 	json_t *params = json_object(), *names = json_array();
 	bool continues = true;
 	int r;
@@ -55,18 +95,20 @@ static int run_watch(struct ctl *ctl)
 	}
 	if (r < 0) {
 		json_decref(params);
-		return ctl_fail(&err);
+	} else {
+		r = rpc_send(ctl->rpc, "Watch", params, true, NULL, &err);
 	}
-	r = rpc_send(ctl->rpc, "Watch", params, true, NULL, &err);
 	while (r == 0 && continues) {
 		json_t *event = NULL;
 
 		r = rpc_receive(ctl->rpc, RPC_FOREVER, &event, &continues, &err);
 		if (r == 0) {
-			show_event(&view, event);
+			take_event(&view, &pieces, event);
 		}
 		json_decref(event);
 	}
+	json_decref(pieces.services);
+	json_decref(pieces.events);
 	return r < 0 ? ctl_fail(&err) : 0;
 }
 

@@ -76,6 +76,30 @@ int ctl_call(struct ctl *ctl, const char *method, json_t *params, json_t **ret, 
 	return rpc_call(ctl->rpc, method, params, ret, err);
 }
 
+int ctl_list(struct ctl *ctl, json_t **ret, struct error *err)
+{
+	json_t *all = json_array();
+	bool continues = true;
+	int r = ctl_connect(ctl, err);
+
+	if (r == 0) {
+		r = rpc_send(ctl->rpc, "List", NULL, true, NULL, err);
+	}
+	while (r == 0 && continues) {
+		json_t *page = NULL;
+
+		r = rpc_receive(ctl->rpc, RPC_FOREVER, &page, &continues, err);
+		json_array_extend(all, json_object_get(page, "services"));
+		json_decref(page);
+	}
+	if (r < 0) {
+		json_decref(all);
+		return r;
+	}
+	*ret = all;
+	return 0;
+}
+
 int ctl_call_and_print(struct ctl *ctl, const char *method, json_t *params, const char *member,
 		       ctl_print_fn *print)
 {

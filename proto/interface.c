@@ -278,6 +278,8 @@ static const struct field out_Watch[] = {
 	T("event", type_event_kind, 0, "Which event it is, and so which members there are."),
 	T("services", type_service, NULLABLE | ARRAY, "snapshot: the services that are watched."),
 	T("tor", type_tor_status, NULLABLE, "snapshot: Tor."),
+	F("complete", BOOL, NULLABLE,
+	  "snapshot: false: the next one has the services behind these."),
 	F("name", STRING, NULLABLE, "state, transfer, submission: the service."),
 	F("state", STRING, NULLABLE, "state: the service's (State). tor: Tor's."),
 	F("reason", STRING, NULLABLE, "state: why, when that is not obvious."),
@@ -358,7 +360,8 @@ static const struct field out_InboxOpen[] = {
 	X(Wait, READ, METHOD_MAY_STREAM,                                                          \
 	  "Waits for a service's state. With \"more\" each state on the way is told; done is "    \
 	  "true in the last reply.")                                                              \
-	X(List, READ, 0, "All services.")                                                         \
+	X(List, READ, METHOD_MAY_STREAM,                                                          \
+	  "All services. Above a thousand or so they need several replies (\"more\").")           \
 	X(Show, READ, 0, "One service.")                                                          \
 	X(Edit, CONTROL, 0,                                                                       \
 	  "Changes options of a service: all of them or, if one is refused, none.")               \
@@ -368,7 +371,7 @@ static const struct field out_InboxOpen[] = {
 	X(Status, READ, 0, "The daemon, Tor, and how many services there are.")                   \
 	X(Watch, READ, METHOD_MUST_STREAM,                                                        \
 	  "Tells what happens, an event a reply, until the connection ends. The first is a "      \
-	  "snapshot. Who does not read is dropped.")                                              \
+	  "snapshot, in several when it is long. Who does not read is dropped.")                  \
 	X(History, READ, 0, "What has happened, from the database.")                              \
 	X(InboxList, READ, 0, "What has come in to a receive service, also while it is stopped.") \
 	X(InboxShow, CONTROL, 0, "One submission, with its message.")                             \

@@ -221,6 +221,10 @@ static void work(struct rpc_conn *c)
 	}
 	/* Also when it breaks: calls before the nonsense have their answers. */
 	bool gone = rpc_conn_flush(c) < 0 || c->broken;
+
+	if (!gone && !rpc_conn_unwritten(c)) {
+		rpc_dispatch_writable(c);
+	}
 	bool ready = wire_reader_ready(&c->reader);
 
 	if (gone || (c->ending && !c->running && !ready && !rpc_conn_unwritten(c))) {

@@ -50,6 +50,13 @@ void rpc_dispatch_gone(struct rpc_conn *c)
 	}
 }
 
+void rpc_dispatch_writable(struct rpc_conn *c)
+{
+	if (c->running && c->running->call.writable) {
+		c->running->call.writable(&c->running->call);
+	}
+}
+
 /* --- answers --- */
 
 /* Takes message; 0, or -EMSGSIZE. */

@@ -19,5 +19,7 @@ struct rpc_running {
 
 /* What is no call at all breaks its connection. */
 void rpc_dispatch_message(struct rpc_conn *c, struct span message);
+/* The output is empty: who answers in several pieces is asked for the next. */
+void rpc_dispatch_writable(struct rpc_conn *c);
 /* The connection ends: who works at its call is told. */
 void rpc_dispatch_gone(struct rpc_conn *c);

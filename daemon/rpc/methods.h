@@ -25,7 +25,8 @@ struct rpc_env {
 /* All of the interface, for rpc_server_new. */
 extern const struct rpc_method rpc_methods[];
 
-rpc_handler_fn rpc_create, rpc_start, rpc_stop, rpc_restart, rpc_list, rpc_show, rpc_edit,
+rpc_handler_fn rpc_list; /* methods_list.c */
+rpc_handler_fn rpc_create, rpc_start, rpc_stop, rpc_restart, rpc_show, rpc_edit,
 	rpc_rename, rpc_delete, rpc_keep; /* methods_service.c */
 rpc_handler_fn rpc_wait;                  /* methods_wait.c */
 rpc_handler_fn rpc_watch;                 /* methods_watch.c */
@@ -39,6 +40,12 @@ bool rpc_bool(const struct rpc_call *call, const char *member);
 json_int_t rpc_int(const struct rpc_call *call, const char *member, json_int_t otherwise);
 /* The service that the call names; NULL: the error has been sent. */
 struct service *rpc_service(struct rpc_call *call, const struct rpc_env *env);
+/*
+ * The services behind *after (NULL: the first ones), which becomes the last of them.
+ * New reference; names and ret_last as in manager_page_json. (methods_list.c)
+ */
+json_t *rpc_next_page(const struct rpc_env *env, const json_t *names, char **after,
+		      bool *ret_last);
 /* New reference: the type TorStatus. */
 json_t *rpc_tor_json(const struct rpc_env *env);
 /* {"service": ...} */

@@ -217,13 +217,6 @@ void rpc_restart(struct rpc_call *call, void *ud)
 	}
 }
 
-void rpc_list(struct rpc_call *call, void *ud)
-{
-	struct rpc_env *env = ud;
-
-	rpc_reply(call, json_pack("{s:o}", "services", manager_list_json(env->manager)));
-}
-
 void rpc_show(struct rpc_call *call, void *ud)
 {
 	struct rpc_env *env = ud;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Watch: a snapshot, then every event as it happens. */
+/* Watch: a snapshot in as many pieces as it needs, and every event as it happens. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,13 +10,16 @@
 struct watch {
 	struct bus_sub sub;
 	struct rpc_call *call;
+	const struct rpc_env *env;
 	json_t *names; /* NULL: all */
+	char *after;   /* the last service that was in the snapshot */
 };
 
 static void watch_free(struct watch *w)
 {
 	bus_unsubscribe(&w->sub);
 	json_decref(w->names);
+	free(w->after);
 	free(w);
 }
 
@@ -50,19 +53,19 @@ static void on_event(struct bus_sub *sub, const char *service, const json_t *eve
 	}
 }
 
-static json_t *snapshot(const struct watch *w, const struct rpc_env *env)
+/* Events between two pages of it are sent between them: whoever reads puts it together. */
+static void send_snapshot(struct rpc_call *call)
 {
-	json_t *all = manager_list_json(env->manager), *services = json_array(), *svc;
-	size_t i;
+	struct watch *w = call->user;
+	bool last;
+	json_t *services = rpc_next_page(w->env, w->names, &w->after, &last);
 
-	json_array_foreach (all, i, svc) {
-		if (is_watched(w, json_string_value(json_object_get(svc, "name")))) {
-			json_array_append(services, svc);
-		}
+	if (last) {
+		call->writable = NULL;
 	}
-	json_decref(all);
-	return json_pack("{s:s, s:o, s:o}", "event", "snapshot", "services", services, "tor",
-			 rpc_tor_json(env));
+	rpc_reply_continue(call,
+			   json_pack("{s:s, s:o, s:o, s:b}", "event", "snapshot", "services",
+				     services, "tor", rpc_tor_json(w->env), "complete", last));
 }
 
 void rpc_watch(struct rpc_call *call, void *ud)
@@ -90,10 +93,12 @@ void rpc_watch(struct rpc_call *call, void *ud)
 	struct watch *w = xnew(struct watch);
 
 	w->call = call;
+	w->env = env;
 	w->sub.event = on_event;
 	w->names = json_is_array(names) && json_array_size(names) ? json_incref(names) : NULL;
 	call->user = w;
 	call->gone = on_gone;
 	bus_subscribe(manager_bus(env->manager), &w->sub);
-	rpc_reply_continue(call, snapshot(w, env));
+	call->writable = send_snapshot;
+	send_snapshot(call);
 }

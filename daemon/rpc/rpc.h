@@ -37,6 +37,8 @@ struct rpc_call {
 	int *fds; /* n_fds descriptors that came with it; take one by setting it to -1 */
 	unsigned n_fds;
 	void *user; /* the handler's */
+	/* May be NULL: after an answer with more to come, all that was answered has gone out. */
+	void (*writable)(struct rpc_call *call);
 	void (*gone)(struct rpc_call *call);
 };
 

@@ -112,7 +112,12 @@ const char *service_state_text(const struct service *svc);
 /* Wanted, and neither failed nor stopped: it will be running if Tor lets it. */
 bool service_is_coming_up(const struct service *svc);
 
-/* New references: the RPC's types Service (one, all) and Counts. */
+/* New references: the RPC's types Service and Counts. */
 json_t *manager_service_json(const struct service *svc);
-json_t *manager_list_json(struct manager *m);
+/*
+ * Services in the order of their names, some 256 KiB of them. names: an array, or
+ * NULL for all. after: those behind that name, NULL: from the first on.
+ */
+json_t *manager_page_json(struct manager *m, const json_t *names, const char *after,
+			  bool *ret_last);
 json_t *manager_counts_json(struct manager *m);

@@ -128,6 +128,10 @@ json_t *manager_service_json(const struct service *svc)
 	return o;
 }
 
+/* One service may have some 60 KiB of keys and options: a page stays well below a message's bound.
+ */
+#define PAGE_BYTES (256u * 1024)
+
 static int by_name(const void *a, const void *b)
 {
 	const struct service *const *x = a, *const *y = b;
@@ -135,11 +139,10 @@ static int by_name(const void *a, const void *b)
 	return strcmp((*x)->row->name, (*y)->row->name);
 }
 
-json_t *manager_list_json(struct manager *m)
+static struct service **sorted_services(struct manager *m)
 {
 	/* NOLINTNEXTLINE(bugprone-sizeof-expression): an array of pointers is meant */
 	struct service **all = xcalloc(m->n_services, sizeof(*all));
-	json_t *list = json_array();
 	size_t n = 0;
 
 	list_for_each (it, &m->services) {
@@ -147,11 +150,41 @@ json_t *manager_list_json(struct manager *m)
 	}
 	/* NOLINTNEXTLINE(bugprone-sizeof-expression) */
 	qsort(all, n, sizeof(*all), by_name);
-	for (size_t i = 0; i < n; i++) {
-		json_array_append_new(list, manager_service_json(all[i]));
+	return all;
+}
+
+static bool is_named(const json_t *names, const char *service)
+{
+	size_t i;
+	json_t *name;
+
+	json_array_foreach (names, i, name) {
+		if (strcmp(json_string_value(name), service) == 0) {
+			return true;
+		}
 	}
+	return names == NULL;
+}
+
+json_t *manager_page_json(struct manager *m, const json_t *names, const char *after, bool *ret_last)
+{
+	struct service **all = sorted_services(m);
+	json_t *page = json_array();
+	size_t bytes = 0, i;
+
+	for (i = 0; i < m->n_services && bytes < PAGE_BYTES; i++) {
+		const char *name = all[i]->row->name;
+
+		if ((!after || strcmp(name, after) > 0) && is_named(names, name)) {
+			json_t *service = manager_service_json(all[i]);
+
+			bytes += json_dumpb(service, NULL, 0, JSON_COMPACT);
+			json_array_append_new(page, service);
+		}
+	}
+	*ret_last = i == m->n_services;
 	free(all);
-	return list;
+	return page;
 }
 
 json_t *manager_counts_json(struct manager *m)

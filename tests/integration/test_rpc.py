@@ -425,3 +425,34 @@ def test_watch_over_the_wire(daemon):
         while 'running' not in states:
             states.append(v.receive()['parameters']['state'])
     answers_quickly(daemon)
+
+
+def test_more_services_than_fit_into_a_message_are_listed_in_several(daemon):
+    names = [f's{i:04}' for i in range(1500)]
+    with daemon.varlink() as v:
+        for name in names:
+            v.call('Create', {'mode': 'receive', 'name': name, 'options': {'title': 'x' * 200}})
+        with pytest.raises(VarlinkError) as refused:
+            v.call('List')
+        assert refused.value.name.endswith('.LimitExceeded')
+    assert [s['name'] for s in daemon.json('list')] == names
+    with daemon.varlink() as v:
+        v.send('Watch', {}, more=True)
+        seen, events = [], []
+        # While its pages are on their way things happen, and are told.
+        daemon.json('start', 's1499')
+        while len(events) < 2 or len(seen) < len(names):
+            event = v.receive()['parameters']
+            if event['event'] == 'snapshot':
+                assert event['complete'] is (len(seen) + len(event['services']) == len(names))
+                seen += [s['name'] for s in event['services']]
+            elif event['event'] == 'state':
+                events.append(event['state'])
+        assert seen == names and events == ['preparing', 'running']
+    watch = daemon.ctl_spawn('watch', '--json')
+    try:
+        first = json.loads(watch.stdout.readline())
+        assert [s['name'] for s in first['services']] == names and 'complete' not in first
+    finally:
+        watch.kill()
+        watch.wait()
