@@ -2,7 +2,7 @@
 /*
  * The receive mode: its life and its page. Before it is ready, it completes what
  * an earlier end interrupted and sweeps up what was never finished. Submissions
- * are taken in upload.c and kept by inbox.c.
+ * are taken in upload.c and resumable.c, and kept by inbox.c.
  */
 #include "mode/receive.h"
 
@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "mode/assets.h"
+#include "mode/resumable.h"
 #include "proto/base/alloc.h"
 
 static struct receive *receive_of(struct mode *m)
@@ -215,6 +216,7 @@ static struct mode *receive_start(struct ev *ev, const struct mode_spec *spec,
 	r->ready_ud = ud;
 	r->flashes = flashes_new();
 	r->users = 1;
+	r->resumables = resumables_new(r, &resumable_limits_default);
 	r->host.inbox_pending(r->host.ud, on_pending, r);
 	return &r->mode;
 }
@@ -273,7 +275,7 @@ static void receive_stop(struct mode *m, void (*stopped)(void *ud), void *ud)
 	r->stopping = true;
 	r->stopped = stopped;
 	r->stopped_ud = ud;
-	free_if_over(r);
+	resumables_close(r->resumables);
 }
 
 /* --- small facts --- */
@@ -344,7 +346,9 @@ static void receive_request(struct mode *m, struct http_req *req)
 	bool ajax = span_eq(req->path, SPAN("/upload-ajax"));
 	bool upload = ajax || span_eq(req->path, SPAN("/upload"));
 
-	if (upload && req->method == HTTP_METHOD_POST) {
+	if (span_starts(req->path, SPAN(RESUMABLE_PATH))) {
+		resumable_request(r, req);
+	} else if (upload && req->method == HTTP_METHOD_POST) {
 		upload_request(r, req, ajax);
 	} else if (upload) {
 		http_respond_method(req, "POST");

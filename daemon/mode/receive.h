@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* The receive mode's own struct: for receive.c and upload.c only. */
+/* The receive mode's own struct: for what it consists of (receive, upload, resumable, intake). */
 #pragma once
 
 #include "ev/work.h"
@@ -7,9 +7,12 @@
 #include "mode/form.h"
 #include "mode/inbox.h"
 #include "mode/mode.h"
+#include "mode/refusal.h"
 
-/* Parts of a form's body; more are refused before they cost anything. */
-#define RECEIVE_PARTS_MAX 1000u
+/* A boundary, names of fields: what a body has beside content that counts. */
+#define RECEIVE_FRAMING_SLACK (64u * 1024)
+
+struct resumables;
 
 struct receive {
 	struct mode mode;
@@ -26,14 +29,15 @@ struct receive {
 
 	struct inbox *inbox;
 	struct flashes *flashes;
+	struct resumables *resumables;
 	uint64_t used;        /* bytes in data_dir, measured and counted */
 	uint64_t measured_ms; /* when */
 	bool full;            /* something was refused: measure again */
 	uint64_t coming;      /* bytes that have come of submissions on their way */
 	int64_t last_us;      /* the time in the last name that was given */
 
-	unsigned users;  /* uploads, jobs and calls of the host that are not over */
-	unsigned active; /* uploads */
+	unsigned users;  /* intakes, jobs and calls of the host that are not over */
+	unsigned active; /* intakes that do not wait for their sender */
 	bool stopping;
 	void (*stopped)(void *ud);
 	void *stopped_ud;
@@ -50,3 +54,9 @@ void receive_respond_page(struct receive *r, struct http_req *req, int status, s
 
 /* POST /upload; ajax: /upload-ajax. */
 void upload_request(struct receive *r, struct http_req *req, bool ajax);
+/* The largest body that may hold what is accepted. */
+uint64_t upload_body_max(const struct receive *r);
+/* Adds {"info_flashes": [text]} or {"error_flashes": [text]}. */
+void upload_json(struct buf *b, bool is_error, struct span text);
+/* Answers; why is not REFUSED_NOT. */
+void upload_refuse(struct receive *r, struct http_req *req, bool ajax, enum refusal why);
