@@ -72,6 +72,7 @@ static int errno_of(enum error_kind kind)
 	switch (kind) {
 	case ERROR_NO_SUCH_SERVICE:
 	case ERROR_NO_SUCH_SUBMISSION:
+	case ERROR_NO_SUCH_KEY:
 		return ENOENT;
 	case ERROR_NAME_IN_USE:
 		return EEXIST;

@@ -75,6 +75,19 @@ static void write_permissions(struct buf *out, const struct interface *i)
 	buf_add_char(out, '\n');
 }
 
+static void write_admin_parameters(struct buf *out, const struct interface *i)
+{
+	for (size_t k = 0; k < i->n_methods; k++) {
+		for (const struct field *f = i->methods[k].in; f->name; f++) {
+			if (f->flags & FIELD_ADMIN) {
+				buf_printf(out, "`%s` of %s needs `admin`. ", f->name,
+					   i->methods[k].name);
+			}
+		}
+	}
+	buf_add_str(out, "Paths without a descriptor are taken from who has `admin`.\n\n");
+}
+
 static void write_errors(struct buf *out)
 {
 	static const struct {
@@ -167,6 +180,7 @@ void idl_write_docs(struct buf *out, const struct interface *i)
 	buf_add_str(out, preface);
 	write_limits(out);
 	write_permissions(out, i);
+	write_admin_parameters(out, i);
 	write_errors(out);
 	write_options(out);
 	buf_add_str(out, "## The interface\n"

@@ -10,6 +10,7 @@
 
 #define NULLABLE FIELD_NULLABLE
 #define ARRAY    FIELD_ARRAY
+#define ADMIN    FIELD_ADMIN
 
 /* A field of a plain kind; a field of a named type. */
 #define F(name_, kind_, flags_, doc_)                                             \
@@ -252,7 +253,7 @@ static const struct field in_Rename[] = {
 };
 static const struct field in_Delete[] = {
 	F("name", STRING, 0, "The service's name."),
-	F("purge", BOOL, NULLABLE, "Delete received files too."),
+	F("purge", BOOL, NULLABLE | ADMIN, "Delete received files too."),
 	END,
 };
 static const struct field in_Keep[] = {
@@ -304,6 +305,32 @@ static const struct field in_History[] = {
 static const struct field out_History[] = {
 	F("entries", OBJECT, ARRAY,
 	  "Newest last: id, at (RFC 3339), name, event, and what that event has besides."),
+	END,
+};
+
+static const struct field in_KeyAdd[] = {
+	F("name", STRING, 0, "The service's name."),
+	F("label", STRING, NULLABLE,
+	  "Whose key it is, 1 to 64 characters; null: \"key-\" and a number."),
+	F("public_key", STRING, NULLABLE,
+	  "Of a pair that its owner made, base32; null: a pair is made."),
+	END,
+};
+static const struct field out_KeyAdd[] = {
+	T("key", type_key, 0, "The new key."),
+	T("service", type_service, 0, "The service as it is now."),
+	END,
+};
+static const struct field in_KeyRemove[] = {
+	F("name", STRING, 0, "The service's name."),
+	F("label", STRING, 0, "Whose key it is."),
+	END,
+};
+#define in_KeyList    in_name
+#define out_KeyRemove out_service
+static const struct field out_KeyList[] = {
+	T("keys", type_key, ARRAY,
+	  "In the order in which they were made; none of a public service."),
 	END,
 };
 
@@ -373,6 +400,13 @@ static const struct field out_InboxOpen[] = {
 	  "Tells what happens, an event a reply, until the connection ends. The first is a "      \
 	  "snapshot, in several when it is long. Who does not read is dropped.")                  \
 	X(History, READ, 0, "What has happened, from the database.")                              \
+	X(KeyList, CONTROL, 0, "The private keys of a service.")                                  \
+	X(KeyAdd, CONTROL, 0,                                                                     \
+	  "Gives a service another private key, at most 256. Those who are connected notice "     \
+	  "nothing; the new key works as soon as Tor has published it, a few seconds later.")     \
+	X(KeyRemove, CONTROL, 0,                                                                  \
+	  "Takes a private key back. Answers when whoever came by it is locked out, open "        \
+	  "connections included; others are cut too, and get in again after a moment.")           \
 	X(InboxList, READ, 0, "What has come in to a receive service, also while it is stopped.") \
 	X(InboxShow, CONTROL, 0, "One submission, with its message.")                             \
 	X(InboxOpen, CONTROL, 0,                                                                  \

@@ -29,6 +29,8 @@ enum field_flags {
 	FIELD_NULLABLE = 1, /* may be null or missing */
 	FIELD_ARRAY = 2,
 	FIELD_MAP = 4, /* object with values of the type */
+	/* Of a parameter: who gives it, and not as false, needs PERMISSION_ADMIN. */
+	FIELD_ADMIN = 8,
 };
 
 struct type_def;

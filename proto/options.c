@@ -28,13 +28,12 @@ static const struct option options[] = {
 	 .opposite = "private",
 	 .modes = OPTION_ALL_MODES,
 	 .type = OPTION_BOOL,
-	 .flags = OPTION_NEEDS_RESTART | OPTION_TOP_LEVEL,
+	 .flags = OPTION_TOP_LEVEL,
 	 .has_default = true,
 	 .help = "visitors need no private key"},
 	{.name = "pow",
 	 .modes = OPTION_ALL_MODES,
 	 .type = OPTION_BOOL,
-	 .flags = OPTION_NEEDS_RESTART,
 	 .has_default = true,
 	 .help = "Tor's proof-of-work defence against floods"},
 	{.name = "max_connections",
@@ -207,42 +206,6 @@ static int refuse_range(const struct option *o, struct error *err)
 		      o->max);
 }
 
-/*
- * Would it break a line or turn its direction? Joiners and variation selectors
- * are left: scripts and emoji need them.
- */
-static bool is_control(uint32_t c)
-{
-	return c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x2028 && c <= 0x202e) ||
-	       (c >= 0x2066 && c <= 0x2069);
-}
-
-static int check_text(const struct option *o, struct span s, struct error *err)
-{
-	int64_t characters = 0;
-
-	while (s.n) {
-		uint32_t c;
-		size_t n = utf8_decode(s, &c);
-
-		if (n == 0) {
-			return refuse(err, o->name, "is not valid UTF-8");
-		}
-		if (is_control(c)) {
-			return refuse(err, o->name, "must be one line without control characters");
-		}
-		characters++;
-		s = span_from(s, n);
-	}
-	if (characters < o->min) {
-		return refuse(err, o->name, "must not be empty");
-	}
-	if (characters > o->max) {
-		return refuse(err, o->name, "is longer than %" PRId64 " characters", o->max);
-	}
-	return 0;
-}
-
 /* Any bytes that JSON takes, as file names are: but from the root on, and no NUL. */
 static int check_path(const struct option *o, const json_t *value, struct error *err)
 {
@@ -287,8 +250,10 @@ static int check_value(const struct option *o, const json_t *value, struct error
 		if (!json_is_string(value)) {
 			return refuse(err, o->name, "must be text");
 		}
-		return check_text(o, span_of(json_string_value(value), json_string_length(value)),
-				  err);
+		return units_check_line(o->name,
+					span_of(json_string_value(value),
+						json_string_length(value)),
+					o->min, o->max, err);
 	case OPTION_PATH:
 		return check_path(o, value, err);
 	case OPTION_WORD:

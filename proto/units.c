@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "proto/base/alloc.h"
+#include "proto/base/utf8.h"
 
 /* --- sizes --- */
 
@@ -276,6 +277,62 @@ static bool is_name_char(char c)
 {
 	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
 	       c == '.' || c == '_' || c == '-';
+}
+
+static int refuse_line(struct error *err, const char *field, const char *why)
+{
+	return error_set_kind(err, EINVAL, ERROR_INVALID_VALUE, field, why, "%s: %s", field, why);
+}
+
+/*
+ * Would it break a line or turn its direction? Joiners and variation selectors
+ * are left: scripts and emoji need them.
+ */
+static bool is_control(uint32_t c)
+{
+	return c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x2028 && c <= 0x202e) ||
+	       (c >= 0x2066 && c <= 0x2069);
+}
+
+int units_check_line(const char *field, struct span s, int64_t min, int64_t max, struct error *err)
+{
+	int64_t characters = 0;
+
+	while (s.n) {
+		uint32_t c;
+		size_t n = utf8_decode(s, &c);
+
+		if (n == 0) {
+			return refuse_line(err, field, "is not valid UTF-8");
+		}
+		if (is_control(c)) {
+			return refuse_line(err, field,
+					   "must be one line without control characters");
+		}
+		characters++;
+		s = span_from(s, n);
+	}
+	if (characters < min) {
+		return refuse_line(err, field, "must not be empty");
+	}
+	if (characters > max) {
+		_cleanup_free_ char *why =
+			xasprintf("is longer than %lld characters", (long long)max);
+
+		return refuse_line(err, field, why);
+	}
+	return 0;
+}
+
+int units_check_label(const char *field, const char *label, struct error *err)
+{
+	struct span s = span_str(label);
+	int r = units_check_line(field, s, 1, LABEL_MAX, err);
+
+	if (r == 0 && (s.p[0] == ' ' || s.p[s.n - 1] == ' ')) {
+		return refuse_line(err, field, "must not begin or end with a blank");
+	}
+	return r;
 }
 
 bool units_is_name(struct span s)

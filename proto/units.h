@@ -30,6 +30,15 @@ int units_parse_time(struct span s, int64_t *ret_ms);
 /* "2026-11-22T14:00:00Z": RFC 3339 in UTC, whole seconds. ms is held to 0..UNITS_TIME_MAX_MS. */
 const char *units_print_time(int64_t ms, char ret[static UNITS_TIME_TEXT]);
 
+/*
+ * One line of text: valid UTF-8 of min to max characters, without controls or
+ * what turns its direction. 0, or -EINVAL with ERROR_INVALID_VALUE for field.
+ */
+int units_check_line(const char *field, struct span s, int64_t min, int64_t max, struct error *err);
+/* Whose key it is: the same, at most LABEL_MAX characters, no blanks at its ends. */
+#define LABEL_MAX 64
+int units_check_label(const char *field, const char *label, struct error *err);
+
 /* 1 to 64 of A-Z a-z 0-9 . _ - and not beginning with a dot or dash. */
 bool units_is_name(struct span s);
 /* The same: 0, or -EINVAL with ERROR_INVALID_VALUE for field, saying the rule. */

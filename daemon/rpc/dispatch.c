@@ -247,14 +247,16 @@ static void varlink_service(struct rpc_running *r)
 
 /* --- calls --- */
 
-static void deny(struct rpc_running *r)
+/* parameter: which of the method needs it; "": any call does. */
+static void deny(struct rpc_running *r, const char *parameter, enum permission permission)
 {
 	struct error err = ERROR_INIT;
-	const char *needs = permission_name(r->method->permission);
+	const char *needs = permission_name(permission);
 
 	error_set_kind(&err, EPERM, ERROR_PERMISSION_DENIED, needs, NULL,
-		       "%s needs the permission \"%s\": %s", r->method->name, needs,
-		       r->method->permission == PERMISSION_ADMIN
+		       "%s%s%s needs the permission \"%s\": %s", r->method->name,
+		       parameter[0] ? " with " : "", parameter, needs,
+		       permission == PERMISSION_ADMIN
 			       ? "be root or the daemon's own user"
 			       : "be a member of the daemon's control group");
 	send_error(r, &err);
@@ -265,6 +267,20 @@ static void refuse_parameter(struct rpc_running *r, const struct error *err)
 {
 	send_varlink_error(r, "InvalidParameter", "parameter", err->param[0] ? err->param[0] : "",
 			   error_text(err));
+}
+
+/* The first parameter that was given and that the caller may not give; NULL: none. */
+static const struct field *forbidden(const struct rpc_running *r)
+{
+	for (const struct field *f = r->method->in; f->name; f++) {
+		const json_t *value = json_object_get(r->wire.params, f->name);
+
+		if (f->flags & FIELD_ADMIN && r->conn->permission < PERMISSION_ADMIN && value &&
+		    !json_is_null(value) && !json_is_false(value)) {
+			return f;
+		}
+	}
+	return NULL;
 }
 
 /* May the call reach its handler? false: it has been answered. */
@@ -285,7 +301,7 @@ static bool is_admitted(struct rpc_running *r)
 		return false;
 	}
 	if (r->conn->permission < r->method->permission) {
-		deny(r);
+		deny(r, "", r->method->permission);
 		return false;
 	}
 	if (r->wire.upgrade) {
@@ -303,7 +319,12 @@ static bool is_admitted(struct rpc_running *r)
 		error_done(&err);
 		return false;
 	}
-	return true;
+	const struct field *f = forbidden(r);
+
+	if (f) {
+		deny(r, f->name, PERMISSION_ADMIN);
+	}
+	return !f;
 }
 
 static void hand_over(struct rpc_running *r)

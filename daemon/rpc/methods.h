@@ -26,10 +26,11 @@ struct rpc_env {
 extern const struct rpc_method rpc_methods[];
 
 rpc_handler_fn rpc_list; /* methods_list.c */
-rpc_handler_fn rpc_create, rpc_start, rpc_stop, rpc_restart, rpc_show, rpc_edit,
-	rpc_rename, rpc_delete, rpc_keep; /* methods_service.c */
-rpc_handler_fn rpc_wait;                  /* methods_wait.c */
-rpc_handler_fn rpc_watch;                 /* methods_watch.c */
+rpc_handler_fn rpc_create, rpc_start, rpc_stop, rpc_restart, rpc_show, rpc_edit, rpc_rename,
+	rpc_delete, rpc_keep;                             /* methods_service.c */
+rpc_handler_fn rpc_wait;                                  /* methods_wait.c */
+rpc_handler_fn rpc_watch;                                 /* methods_watch.c */
+rpc_handler_fn rpc_key_list, rpc_key_add, rpc_key_remove; /* methods_key.c */
 /* methods_inbox.c */
 rpc_handler_fn rpc_inbox_list, rpc_inbox_show, rpc_inbox_open, rpc_inbox_delete;
 rpc_handler_fn rpc_status, rpc_history, rpc_reload; /* methods_daemon.c */
@@ -44,9 +45,19 @@ struct service *rpc_service(struct rpc_call *call, const struct rpc_env *env);
  * The services behind *after (NULL: the first ones), which becomes the last of them.
  * New reference; names and ret_last as in manager_page_json. (methods_list.c)
  */
-json_t *rpc_next_page(const struct rpc_env *env, const json_t *names, char **after,
-		      bool *ret_last);
+json_t *rpc_next_page(const struct rpc_env *env, const json_t *names, char **after, bool *ret_last);
 /* New reference: the type TorStatus. */
 json_t *rpc_tor_json(const struct rpc_env *env);
+/*
+ * An answer that comes later, by the manager's callback; its caller may be gone
+ * by then. Exactly one of refuse and done ends it. (methods_service.c)
+ */
+struct rpc_pending;
+struct rpc_pending *rpc_pending_new(struct rpc_call *call, struct rpc_env *env);
+/* Another member beside "service"; value is taken. */
+void rpc_pending_add(struct rpc_pending *p, const char *member, json_t *value);
+/* Nothing was begun: the reason, at once. err is freed. */
+void rpc_pending_refuse(struct rpc_pending *p, struct error *err);
+manager_done_fn rpc_pending_done;
 /* {"service": ...} */
 json_t *rpc_service_reply(const struct service *svc);

@@ -7,8 +7,7 @@
 #include "proto/base/alloc.h"
 #include "rpc/methods.h"
 
-/* An answer that comes later; its caller may be gone by then. */
-struct pending {
+struct rpc_pending {
 	struct rpc_call *call; /* NULL: gone */
 	struct rpc_env *env;
 	json_t *extra; /* members beside "service", or NULL */
@@ -17,14 +16,14 @@ struct pending {
 
 static void on_gone(struct rpc_call *call)
 {
-	struct pending *p = call->user;
+	struct rpc_pending *p = call->user;
 
 	p->call = NULL;
 }
 
-static struct pending *pending_new(struct rpc_call *call, struct rpc_env *env)
+struct rpc_pending *rpc_pending_new(struct rpc_call *call, struct rpc_env *env)
 {
-	struct pending *p = xnew(struct pending);
+	struct rpc_pending *p = xnew(struct rpc_pending);
 
 	p->call = call;
 	p->env = env;
@@ -33,14 +32,19 @@ static struct pending *pending_new(struct rpc_call *call, struct rpc_env *env)
 	return p;
 }
 
-static void pending_free(struct pending *p)
+static void pending_free(struct rpc_pending *p)
 {
 	json_decref(p->extra);
 	free(p);
 }
 
-/* Nothing was begun: the reason, at once. */
-static void refuse(struct pending *p, struct error *err)
+void rpc_pending_add(struct rpc_pending *p, const char *member, json_t *value)
+{
+	p->extra = p->extra ? p->extra : json_object();
+	json_object_set_new(p->extra, member, value);
+}
+
+void rpc_pending_refuse(struct rpc_pending *p, struct error *err)
 {
 	rpc_reply_error(p->call, err);
 	error_done(err);
@@ -63,7 +67,7 @@ static void one_off_closed(struct rpc_bound *bound)
 	free(o);
 }
 
-static void bind_one_off(struct pending *p, struct service *svc)
+static void bind_one_off(struct rpc_pending *p, struct service *svc)
 {
 	struct one_off *o = xnew(struct one_off);
 
@@ -77,9 +81,9 @@ static void bind_one_off(struct pending *p, struct service *svc)
 	}
 }
 
-static void on_done(void *ud, const struct error *err, struct service *svc)
+void rpc_pending_done(void *ud, const struct error *err, struct service *svc)
 {
-	struct pending *p = ud;
+	struct rpc_pending *p = ud;
 
 	if (p->bind && !err && svc) {
 		bind_one_off(p, svc);
@@ -147,7 +151,7 @@ static int check_path_options(const struct rpc_call *call, const json_t *options
 void rpc_create(struct rpc_call *call, void *ud)
 {
 	struct rpc_env *env = ud;
-	struct pending *p = pending_new(call, env);
+	struct rpc_pending *p = rpc_pending_new(call, env);
 	struct error err = ERROR_INIT;
 	const json_t *options = json_object_get(call->params, "options");
 	const json_t *paths = json_object_get(call->params, "paths");
@@ -162,8 +166,8 @@ void rpc_create(struct rpc_call *call, void *ud)
 	p->bind = create.ephemeral;
 	if (check_path_options(call, options, &err) < 0 ||
 	    take_descriptors(call, json_array_size(paths), &create.fds, &err) < 0 ||
-	    manager_create(env->manager, &create, on_done, p, &err) < 0) {
-		refuse(p, &err);
+	    manager_create(env->manager, &create, rpc_pending_done, p, &err) < 0) {
+		rpc_pending_refuse(p, &err);
 		return;
 	}
 	for (unsigned i = 0; create.fds && i < call->n_fds; i++) {
@@ -178,10 +182,10 @@ void rpc_start(struct rpc_call *call, void *ud)
 	struct service *svc = rpc_service(call, env);
 
 	if (svc) {
-		struct pending *p = pending_new(call, env);
+		struct rpc_pending *p = rpc_pending_new(call, env);
 
-		if (manager_start(env->manager, svc, on_done, p, &err) < 0) {
-			refuse(p, &err);
+		if (manager_start(env->manager, svc, rpc_pending_done, p, &err) < 0) {
+			rpc_pending_refuse(p, &err);
 		}
 	}
 }
@@ -193,11 +197,11 @@ void rpc_stop(struct rpc_call *call, void *ud)
 	struct service *svc = rpc_service(call, env);
 
 	if (svc) {
-		struct pending *p = pending_new(call, env);
+		struct rpc_pending *p = rpc_pending_new(call, env);
 
-		if (manager_stop_service(env->manager, svc, rpc_bool(call, "now"), on_done, p,
-					 &err) < 0) {
-			refuse(p, &err);
+		if (manager_stop_service(env->manager, svc, rpc_bool(call, "now"), rpc_pending_done,
+					 p, &err) < 0) {
+			rpc_pending_refuse(p, &err);
 		}
 	}
 }
@@ -209,10 +213,10 @@ void rpc_restart(struct rpc_call *call, void *ud)
 	struct service *svc = rpc_service(call, env);
 
 	if (svc) {
-		struct pending *p = pending_new(call, env);
+		struct rpc_pending *p = rpc_pending_new(call, env);
 
-		if (manager_restart(env->manager, svc, on_done, p, &err) < 0) {
-			refuse(p, &err);
+		if (manager_restart(env->manager, svc, rpc_pending_done, p, &err) < 0) {
+			rpc_pending_refuse(p, &err);
 		}
 	}
 }
@@ -239,15 +243,16 @@ void rpc_edit(struct rpc_call *call, void *ud)
 	const json_t *changes = json_object_get(call->params, "options");
 	const json_t *unset = json_object_get(call->params, "unset");
 	json_t *restart = NULL;
-	struct pending *p = pending_new(call, env);
+	struct rpc_pending *p = rpc_pending_new(call, env);
 
 	if (check_path_options(call, changes, &err) < 0 ||
 	    manager_edit(env->manager, svc, json_is_object(changes) ? changes : NULL,
-			 json_is_array(unset) ? unset : NULL, &restart, on_done, p, &err) < 0) {
-		refuse(p, &err);
+			 json_is_array(unset) ? unset : NULL, &restart, rpc_pending_done, p,
+			 &err) < 0) {
+		rpc_pending_refuse(p, &err);
 		return;
 	}
-	p->extra = json_pack("{s:o}", "restart_needed", restart);
+	rpc_pending_add(p, "restart_needed", restart);
 }
 
 void rpc_rename(struct rpc_call *call, void *ud)
@@ -257,11 +262,11 @@ void rpc_rename(struct rpc_call *call, void *ud)
 	struct service *svc = rpc_service(call, env);
 
 	if (svc) {
-		struct pending *p = pending_new(call, env);
+		struct rpc_pending *p = rpc_pending_new(call, env);
 
-		if (manager_rename(env->manager, svc, rpc_string(call, "new_name"), on_done, p,
-				   &err) < 0) {
-			refuse(p, &err);
+		if (manager_rename(env->manager, svc, rpc_string(call, "new_name"),
+				   rpc_pending_done, p, &err) < 0) {
+			rpc_pending_refuse(p, &err);
 		}
 	}
 }
@@ -273,11 +278,11 @@ void rpc_keep(struct rpc_call *call, void *ud)
 	struct service *svc = rpc_service(call, env);
 
 	if (svc) {
-		struct pending *p = pending_new(call, env);
+		struct rpc_pending *p = rpc_pending_new(call, env);
 
-		if (manager_keep(env->manager, svc, rpc_string(call, "new_name"), on_done, p,
-				 &err) < 0) {
-			refuse(p, &err);
+		if (manager_keep(env->manager, svc, rpc_string(call, "new_name"), rpc_pending_done,
+				 p, &err) < 0) {
+			rpc_pending_refuse(p, &err);
 		}
 	}
 }
@@ -289,11 +294,11 @@ void rpc_delete(struct rpc_call *call, void *ud)
 	struct service *svc = rpc_service(call, env);
 
 	if (svc) {
-		struct pending *p = pending_new(call, env);
+		struct rpc_pending *p = rpc_pending_new(call, env);
 
-		if (manager_delete(env->manager, svc, false, rpc_bool(call, "purge"), on_done, p,
-				   &err) < 0) {
-			refuse(p, &err);
+		if (manager_delete(env->manager, svc, false, rpc_bool(call, "purge"),
+				   rpc_pending_done, p, &err) < 0) {
+			rpc_pending_refuse(p, &err);
 		}
 	}
 }

@@ -68,6 +68,25 @@ static int merge(struct service *svc, const json_t *changes, const json_t *unset
 	return 0;
 }
 
+/* What counts at once. before: the options until now. */
+static void apply_changes(struct service *svc, const json_t *before)
+{
+	bool was_public = json_is_true(json_object_get(before, "public"));
+	bool closed = was_public && !service_is_public(svc);
+	json_t *port = json_object_get(svc->options, "port");
+
+	if (json_is_integer(port)) {
+		svc->row->port = (uint16_t)json_integer_value(port);
+	}
+	if (!service_is_public(svc)) {
+		ensure_client_key(svc->row);
+	}
+	if (was_public != service_is_public(svc) ||
+	    !same_value(json_object_get(before, "pow"), json_object_get(svc->options, "pow"))) {
+		service_republish(svc, closed, NULL, NULL);
+	}
+}
+
 int manager_edit(struct manager *m, struct service *svc, const json_t *changes, const json_t *unset,
 		 json_t **ret_restart, manager_done_fn *cb, void *ud, struct error *err)
 {
@@ -95,14 +114,8 @@ int manager_edit(struct manager *m, struct service *svc, const json_t *changes, 
 			json_array_append_new(restart, json_string(name));
 		}
 	}
+	apply_changes(svc, before);
 	json_decref(before);
-	value = json_object_get(svc->options, "port");
-	if (json_is_integer(value)) {
-		svc->row->port = (uint16_t)json_integer_value(value);
-	}
-	if (!service_is_public(svc)) {
-		ensure_client_key(svc->row);
-	}
 	*ret_restart = restart;
 	op_save(op_new(m, svc, cb, ud), svc);
 	return 0;

@@ -116,20 +116,6 @@ int check_port(struct manager *m, const struct service *self, json_int_t port, s
 	return 0;
 }
 
-void ensure_client_key(struct service_row *row)
-{
-	if (row->n_keys) {
-		return;
-	}
-	struct store_key *key = xnew(struct store_key);
-
-	key->label = xstrdup("default");
-	key->has_private = true;
-	crypto_x25519_keypair(key->private_key, key->public_key);
-	row->keys = key;
-	row->n_keys = 1;
-}
-
 static void creation_end(struct creation *c, const struct error *err, struct service *svc)
 {
 	struct manager *m = c->m;

@@ -138,6 +138,13 @@ void service_drain_tick(struct service *svc, uint64_t now_ms)
 	}
 }
 
+void service_end_drain(struct service *svc)
+{
+	if (svc->drain_until) {
+		take_down(svc, true);
+	}
+}
+
 void service_fail(struct service *svc, const char *why)
 {
 	if (!service_is_up(svc)) {

@@ -112,6 +112,23 @@ const char *service_state_text(const struct service *svc);
 /* Wanted, and neither failed nor stopped: it will be running if Tor lets it. */
 bool service_is_coming_up(const struct service *svc);
 
+/*
+ * A key that opens the service: label NULL: one is made up; public_key NULL: a
+ * pair is made, else base32 of one whose private half stays with its owner.
+ * *ret_key: new reference, the RPC's type Key. cb: it is on disk. (keys.c)
+ */
+int manager_key_add(struct manager *m, struct service *svc, const char *label,
+		    const char *public_key, json_t **ret_key, manager_done_fn *cb, void *ud,
+		    struct error *err);
+/*
+ * Whoever came by it is locked out, open connections included; others have to
+ * connect anew. cb: that is done (or there is no tor), and on disk.
+ */
+int manager_key_remove(struct manager *m, struct service *svc, const char *label,
+		       manager_done_fn *cb, void *ud, struct error *err);
+/* New reference: an array of Key; none of a public service. */
+json_t *manager_keys_json(const struct service *svc);
+
 /* New references: the RPC's types Service and Counts. */
 json_t *manager_service_json(const struct service *svc);
 /*

@@ -61,5 +61,5 @@ void manager_check_stopped(struct manager *m);
 void creations_cancel(struct manager *m);
 int check_port(struct manager *m, const struct service *self, json_int_t port, struct error *err);
 int check_new_name(struct manager *m, const char *name, struct error *err);
-/* Makes the first key of a private service that has none. */
+/* Makes the first key of a private service that has none. (keys.c) */
 void ensure_client_key(struct service_row *row);

@@ -18,7 +18,8 @@ static const unsigned moves[] = {
 	[SERVICE_PREPARING] = BIT(SERVICE_PUBLISHING) | BIT(SERVICE_RUNNING) |
 			      BIT(SERVICE_DRAINING) | BIT(SERVICE_FAILED),
 	[SERVICE_PUBLISHING] = BIT(SERVICE_RUNNING) | BIT(SERVICE_DRAINING) | BIT(SERVICE_FAILED),
-	[SERVICE_RUNNING] = BIT(SERVICE_OFFLINE) | BIT(SERVICE_DRAINING) | BIT(SERVICE_FAILED),
+	[SERVICE_RUNNING] = BIT(SERVICE_PUBLISHING) | BIT(SERVICE_OFFLINE) | BIT(SERVICE_DRAINING) |
+			    BIT(SERVICE_FAILED),
 	[SERVICE_OFFLINE] = BIT(SERVICE_PUBLISHING) | BIT(SERVICE_RUNNING) | BIT(SERVICE_DRAINING) |
 			    BIT(SERVICE_FAILED),
 	[SERVICE_DRAINING] = BIT(SERVICE_STOPPED),
@@ -147,6 +148,7 @@ struct service *service_new(struct manager *m, struct service_row *row, bool eph
 	svc->row = row;
 	svc->ephemeral = ephemeral;
 	svc->serial = manager_next_id(m);
+	svc->circuits_linger = true; /* a tor of the system may have been here before us */
 	svc->reason = row->reason ? xstrdup(row->reason) : NULL;
 	list_init(&svc->link);
 	list_init(&svc->down_waiters);

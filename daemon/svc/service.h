@@ -53,6 +53,8 @@ struct service {
 	bool renaming;  /* no other change is taken until the name is on disk */
 	bool abandoned; /* its connection ended while it was renamed */
 	bool broken;    /* what was loaded cannot be used; it can only be deleted */
+	/* Tor may still have circuits of visitors who would not be let in any more. */
+	bool circuits_linger;
 
 	enum service_state state;
 	char *reason;
@@ -107,6 +109,15 @@ void service_set_webhook(struct service *svc);
 int service_check_webhook(const struct manager *m, const json_t *options, struct error *err);
 json_t *service_webhook_json(const struct service *svc);
 
+/*
+ * Its keys or its onion's options have changed: what is published is published
+ * anew, so that new visitors wait a moment. cut: open circuits are closed, for
+ * somebody is not to be let in any more; else nobody who is here notices. true:
+ * removed comes, when that is done; false: there was nothing published. (up.c)
+ */
+bool service_republish(struct service *svc, bool cut, void (*removed)(void *ud), void *ud);
+/* What drains, drains no longer: the transfers that still run are cut. */
+void service_end_drain(struct service *svc);
 /* It is up, or on its way there. */
 bool service_is_up(const struct service *svc);
 /* It cannot go on: state FAILED, and everything goes down. No effect if it is not up. */

@@ -11,10 +11,13 @@
 #include "base/log.h"
 #include "mode/assets.h"
 #include "proto/base/alloc.h"
+#include "proto/base/crypto.h"
 #include "svc/webhook.h"
 
 /* A tor that is starting answers on its control socket within seconds. */
 #define KEY_WAIT_MS 20000
+
+#define STREAMS_MORE 32
 
 static const char *notice(const struct service *svc)
 {
@@ -76,34 +79,93 @@ static void let_tor_in(struct service *svc, const struct tor_status *status)
 	http_server_set_peer_uid(svc->server, status->peer_uid);
 }
 
-static void publish(struct service *svc)
+static void print_target(const struct service *svc, char *ret, size_t size)
 {
-	uint8_t(*clients)[32] = NULL;
+	if (svc->socket_path) {
+		snprintf(ret, size, "unix:%s", svc->socket_path);
+	} else {
+		snprintf(ret, size, "127.0.0.1:%u", http_server_port(svc->server));
+	}
+}
+
+/*
+ * Streams of one visitor's circuit: a few more than the service serves, so that
+ * who comes too late hears so (503), and a flood ends at tor.
+ */
+static unsigned max_streams(const struct service *svc)
+{
+	json_int_t max = service_option_int(svc, "max_connections");
+
+	return max > 0 && max < UINT16_MAX ? (unsigned)max + STREAMS_MORE : 0;
+}
+
+/* New array of public keys; NULL: everybody may come. */
+static uint8_t (*clients_of(const struct service *svc))[X25519_SIZE]
+{
+	uint8_t(*clients)[X25519_SIZE];
+
+	if (service_is_public(svc)) {
+		return NULL;
+	}
+	clients = xcalloc(svc->row->n_keys, sizeof(*clients));
+	for (size_t i = 0; i < svc->row->n_keys; i++) {
+		memcpy(clients[i], svc->row->keys[i].public_key, X25519_SIZE);
+	}
+	return clients;
+}
+
+/* With its keys and options as they are now. */
+static void add_onion(struct service *svc)
+{
+	uint8_t(*clients)[X25519_SIZE] = clients_of(svc);
 	char target[160];
 	struct onion_spec spec = {
 		.address = svc->row->onion,
 		.key = svc->row->onion_key,
 		.target = target,
+		.clients = (const uint8_t(*)[X25519_SIZE])clients,
+		.n_clients = clients ? (unsigned)svc->row->n_keys : 0,
 		.pow = service_option_bool(svc, "pow"),
+		.max_streams = max_streams(svc),
 	};
 
-	if (svc->socket_path) {
-		snprintf(target, sizeof(target), "unix:%s", svc->socket_path);
-	} else {
-		snprintf(target, sizeof(target), "127.0.0.1:%u", http_server_port(svc->server));
+	print_target(svc, target, sizeof(target));
+	if (clients && svc->circuits_linger) {
+		tor_cut_circuits(manager_tor(svc->m), svc->row->onion);
 	}
-	if (!service_is_public(svc)) {
-		clients = xcalloc(svc->row->n_keys, sizeof(*clients));
-		for (size_t i = 0; i < svc->row->n_keys; i++) {
-			memcpy(clients[i], svc->row->keys[i].public_key, 32);
-		}
-		spec.clients = (const uint8_t(*)[32])clients;
-		spec.n_clients = (unsigned)svc->row->n_keys;
+	svc->circuits_linger = false;
+	svc->onion = tor_onion_add(manager_tor(svc->m), &spec, on_onion, svc);
+	free(clients);
+}
+
+static void publish(struct service *svc)
+{
+	if (!service_is_public(svc) && svc->row->n_keys == 0) {
+		/* Tor takes an onion without keys for one that is open to all. */
+		service_fail(svc, "it is private, but there is no private key: add one, or make "
+				  "it public");
+		return;
 	}
 	let_tor_in(svc, tor_status(manager_tor(svc->m)));
 	service_set_state(svc, SERVICE_PUBLISHING, NULL);
-	svc->onion = tor_onion_add(manager_tor(svc->m), &spec, on_onion, svc);
-	free(clients);
+	add_onion(svc);
+}
+
+bool service_republish(struct service *svc, bool cut, void (*removed)(void *ud), void *ud)
+{
+	if (!svc->onion || !service_is_up(svc)) {
+		if (cut) {
+			svc->circuits_linger = true;
+			service_end_drain(svc);
+		}
+		return false;
+	}
+	onion_remove(take_ptr(svc->onion), cut, removed, ud);
+	if (svc->state == SERVICE_RUNNING || svc->state == SERVICE_PUBLISHING) {
+		service_set_state(svc, SERVICE_PUBLISHING, NULL);
+	}
+	add_onion(svc);
+	return true;
 }
 
 static void on_request(void *ud, struct http_req *req)

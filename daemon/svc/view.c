@@ -2,8 +2,6 @@
 /* Services as JSON: the RPC's types Service and Counts. */
 #include <string.h>
 
-#include "proto/base/codec.h"
-#include "proto/base/crypto.h"
 #include "proto/options.h"
 #include "proto/units.h"
 #include "svc/registry.h"
@@ -34,27 +32,6 @@ static json_t *time_json(int64_t ms)
 	char text[UNITS_TIME_TEXT];
 
 	return ms ? json_string(units_print_time(ms, text)) : json_null();
-}
-
-static json_t *keys_json(const struct service *svc)
-{
-	json_t *keys = json_array();
-
-	if (service_is_public(svc)) {
-		return keys;
-	}
-	for (size_t i = 0; i < svc->row->n_keys; i++) {
-		const struct store_key *key = &svc->row->keys[i];
-		char priv[BASE32_LEN(32) + 1], pub[BASE32_LEN(32) + 1];
-
-		base32_encode(key->private_key, 32, priv);
-		base32_encode(key->public_key, 32, pub);
-		json_array_append_new(keys, json_pack("{s:s, s:s?, s:s}", "label", key->label,
-						      "private_key", key->has_private ? priv : NULL,
-						      "public_key", pub));
-		crypto_wipe(priv, sizeof(priv));
-	}
-	return keys;
 }
 
 static void add_address(const struct service *svc, json_t *o)
@@ -113,7 +90,7 @@ json_t *manager_service_json(const struct service *svc)
 
 	add_address(svc, o);
 	json_object_set_new(o, "public", json_boolean(service_is_public(svc)));
-	json_object_set_new(o, "keys", keys_json(svc));
+	json_object_set_new(o, "keys", manager_keys_json(svc));
 	json_object_set(o, "title", title ? title : json_null());
 	json_object_set_new(o, "start_at", json_null());
 	json_object_set_new(o, "stop_at", json_null());

@@ -7,7 +7,8 @@
  *
  * A removed onion leaves the circuits of its visitors open, and adding the same
  * key again (with fewer clients, say) gives them their access back. "cut" closes
- * them in between: removals go before additions.
+ * them in between: removals go before additions. What an onion has left behind
+ * earlier is closed by an entry of its own among the removals.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -45,8 +46,15 @@ struct onion {
 	uint64_t retry_at, collides_since;
 	unsigned retry_delay;
 
-	/* Removal. DELETING -> LISTING -> CLOSING (a circuit at a time) -> GONE */
-	enum { ONION_KEPT, ONION_DELETING, ONION_LISTING, ONION_CLOSING, ONION_GONE } step;
+	/* Removal. DELETING -> LISTING -> LISTED -> CLOSING (a circuit at a time) -> GONE */
+	enum onion_step {
+		ONION_KEPT,
+		ONION_DELETING,
+		ONION_LISTING, /* its circuits are to be asked for */
+		ONION_LISTED,  /* they are asked for */
+		ONION_CLOSING,
+		ONION_GONE
+	} step;
 	bool cut;
 	void (*removed)(void *ud);
 	void *removed_ud;
@@ -372,6 +380,37 @@ void onion_remove(struct onion *o, bool cut, void (*removed)(void *ud), void *ud
 	tor_wake(t);
 }
 
+/* One entry an address is enough, however often its service comes and goes without a tor. */
+static bool will_be_cut(const struct tor *t, const char *address)
+{
+	list_for_each (it, &t->removals) {
+		const struct onion *o = list_entry(it, const struct onion, link);
+
+		if (o->step == ONION_LISTING && strcmp(o->address, address) == 0) {
+			return true;
+		}
+	}
+	return false;
+}
+
+void tor_cut_circuits(struct tor *t, const char *address)
+{
+	/* A tor of our own that is not there takes its circuits with it. */
+	bool none = t->status.mode == TOR_MODE_MANAGED && t->status.state != TOR_READY;
+
+	if (t->stopping || none || !address_valid(address) || will_be_cut(t, address)) {
+		return;
+	}
+	struct onion *o = xnew(struct onion);
+
+	o->tor = t;
+	memcpy(o->address, address, ONION_ADDRESS_LEN);
+	o->cut = o->ever = true;
+	o->step = ONION_LISTING;
+	list_append(&t->removals, &o->link);
+	tor_wake(t);
+}
+
 static void on_deleted(void *ud, const struct ctl_reply *reply)
 {
 	struct onion *o = ud;
@@ -395,20 +434,41 @@ static void note_circuit(struct onion *o, struct span line)
 	}
 }
 
+/* One list of all circuits serves everybody who waits for one. */
 static void on_listed(void *ud, const struct ctl_reply *reply)
 {
-	struct onion *o = ud;
-	struct span lines;
+	struct tor *t = ud;
+	struct span all = SPAN_NONE;
 
-	if (ctl_getinfo(reply, "circuit-status", &lines)) {
+	ctl_getinfo(reply, "circuit-status", &all);
+	list_for_each (it, &t->removals) {
+		struct onion *o = list_entry(it, struct onion, link);
+		struct span lines = all;
+
+		if (o->step != ONION_LISTED) {
+			continue;
+		}
 		while (lines.n) {
 			note_circuit(o, span_cut(&lines, '\n'));
 		}
+		o->step = o->circuits.len ? ONION_CLOSING : ONION_GONE;
 	}
-	o->circuits_done = 0;
-	o->step = o->circuits.len ? ONION_CLOSING : ONION_GONE;
-	tor_wake(o->tor);
-	tor_pump(o->tor);
+	tor_wake(t);
+	tor_pump(t);
+}
+
+static void send_list(struct tor *t)
+{
+	list_for_each (it, &t->removals) {
+		struct onion *o = list_entry(it, struct onion, link);
+
+		if (o->step == ONION_LISTING) {
+			o->step = ONION_LISTED;
+			o->circuits_done = 0;
+			buf_clear(&o->circuits);
+		}
+	}
+	ctl_sendf(t->conn, on_listed, t, "GETINFO circuit-status");
 }
 
 static void on_circuit_closed(void *ud, const struct ctl_reply *reply)
@@ -432,28 +492,36 @@ static void send_close(struct onion *o)
 	ctl_sendf(o->tor->conn, on_circuit_closed, o, "CLOSECIRCUIT %.*s", SPAN_ARG(id));
 }
 
-bool onions_send_removal(struct tor *t)
+static struct onion *first_at(const struct tor *t, enum onion_step step)
 {
 	list_for_each (it, &t->removals) {
 		struct onion *o = list_entry(it, struct onion, link);
 
-		switch (o->step) {
-		case ONION_KEPT:
-		case ONION_GONE:
-			break;
-		case ONION_DELETING:
-			ctl_sendf(t->conn, on_deleted, o, "DEL_ONION %s", o->address);
-			return true;
-		case ONION_LISTING:
-			buf_clear(&o->circuits);
-			ctl_sendf(t->conn, on_listed, o, "GETINFO circuit-status");
-			return true;
-		case ONION_CLOSING:
-			send_close(o);
-			return true;
+		if (o->step == step) {
+			return o;
 		}
 	}
-	return false;
+	return NULL;
+}
+
+/* All are deleted before circuits are asked for: none comes to be behind the list. */
+bool onions_send_removal(struct tor *t)
+{
+	struct onion *o = first_at(t, ONION_DELETING);
+
+	if (o) {
+		ctl_sendf(t->conn, on_deleted, o, "DEL_ONION %s", o->address);
+		return true;
+	}
+	if (first_at(t, ONION_LISTING)) {
+		send_list(t);
+		return true;
+	}
+	o = first_at(t, ONION_CLOSING);
+	if (o) {
+		send_close(o);
+	}
+	return o != NULL;
 }
 
 /* --- what happens --- */
@@ -488,6 +556,27 @@ void onions_event(struct tor *t, const struct desc_event *e)
 	}
 }
 
+/* Of what is not published: why, as far as tor's silence or words tell. */
+static char *why_stalled(const struct onion *o)
+{
+	unsigned seconds = o->tor->times.stall / 1000;
+
+	if (desc_all_refused(&o->track)) {
+		return xasprintf("tor has not published the address for %u seconds: every "
+				 "directory of the network refused it; if this machine's clock "
+				 "was set back, that ends when it has caught up",
+				 seconds);
+	}
+	if (o->track.n_blinded == 0 && o->n_clients > 1) {
+		/* One that is too large is only in tor's log: no event tells of it. */
+		return xasprintf("tor has made no descriptor for %u seconds: with %u private keys "
+				 "it may be larger than the network allows; remove some",
+				 seconds, o->n_clients);
+	}
+	return xasprintf("tor has not published the address for %u seconds; it goes on trying",
+			 seconds);
+}
+
 static void check_stalled(struct onion *o, uint64_t now)
 {
 	struct tor *t = o->tor;
@@ -495,12 +584,7 @@ static void check_stalled(struct onion *o, uint64_t now)
 
 	if (o->with_tor && o->state == ONION_PUBLISHING && t->network_since &&
 	    now - since >= t->times.stall) {
-		set_state(o, ONION_STALLED,
-			  xasprintf("tor has not published the address for %u seconds%s",
-				    t->times.stall / 1000,
-				    desc_all_refused(&o->track)
-					    ? ": every directory of the network refused it"
-					    : "; it goes on trying"));
+		set_state(o, ONION_STALLED, why_stalled(o));
 	}
 }
 

@@ -115,3 +115,9 @@ enum onion_state onion_state(const struct onion *o);
  * changed is not called again. o is gone at once for the caller.
  */
 void onion_remove(struct onion *o, bool cut, void (*removed)(void *ud), void *ud);
+/*
+ * Closes what circuits visitors still have to an earlier onion of this address,
+ * before any onion is added from now on: else those whose key was removed since
+ * then would be let in by them again. Without a tor: as soon as it is back.
+ */
+void tor_cut_circuits(struct tor *t, const char *address);

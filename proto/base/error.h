@@ -17,7 +17,8 @@
 	X(INTERNAL, "Internal", 1, "", "", "The daemon failed; its log says more.")                \
 	X(NO_SUCH_SERVICE, "NoSuchService", 4, "name", "", "No service has this name.")            \
 	X(NO_SUCH_SUBMISSION, "NoSuchSubmission", 1, "id", "", "No submission has this number.")   \
-	X(NAME_IN_USE, "NameInUse", 1, "name", "", "Another service has this name.")               \
+	X(NO_SUCH_KEY, "NoSuchKey", 1, "label", "", "The service has no key with this label.")     \
+	X(NAME_IN_USE, "NameInUse", 1, "name", "", "Another service or key has this name.")        \
 	X(INVALID_STATE, "InvalidState", 1, "state", "", "The service's state does not allow it.") \
 	X(INVALID_VALUE, "InvalidValue", 2, "field", "why", "A value was refused.")                \
 	X(PERMISSION_DENIED, "PermissionDenied", 5, "needs", "", "The caller may not do this.")    \

@@ -134,6 +134,7 @@ static const struct rpc_method methods[] = {
 	{"Delete", m_empty},    {"Keep", m_bind},       {"Status", m_error},
 	{"Watch", m_wait},      {"History", m_error},   {"InboxList", m_error},
 	{"InboxShow", m_error}, {"InboxOpen", m_error}, {"InboxDelete", m_error},
+	{"KeyList", m_error},   {"KeyAdd", m_error},    {"KeyRemove", m_error},
 	{"Reload", m_empty},    {NULL, NULL},
 };
 

@@ -2,9 +2,13 @@
 /* Services with a tor that answers when the test wants it to: real database, files and sockets. */
 #include "unit.h"
 
+#include <errno.h>
+#include <signal.h>
+
 #include "fake_tor.h"
 #include "store/store.h"
 #include "svc/manager.h"
+#include "svc/service.h"
 
 struct world {
 	uv_loop_t loop;
@@ -136,6 +140,7 @@ static int begin(void **state)
 {
 	struct world *w = xnew(struct world);
 
+	signal(SIGPIPE, SIG_IGN); /* tor's answers may come too late */
 	uv_loop_init(&w->loop);
 	uv_timer_init(&w->loop, &w->deadline);
 	uv_unref((uv_handle_t *)&w->deadline);
@@ -254,6 +259,373 @@ static void a_daemon_ends_while_tor_makes_keys_for_stopped_services(void **state
 	open_daemon(w);
 }
 
+/* --- private keys --- */
+
+static struct service *create(struct world *w, const char *name)
+{
+	begin_create(w, name);
+	assert_int_equal(finish(w, 0), 0);
+	return w->svc;
+}
+
+/* Tor says that the directories have it: also before it was asked, which counts for nothing. */
+static void announce(struct world *w, struct service *svc)
+{
+	_cleanup_free_ char *onion = member(svc, "onion");
+	_cleanup_free_ char *events = xasprintf("650 HS_DESC UPLOAD %s UNKNOWN $%040d~a blinded\r\n"
+						"650 HS_DESC UPLOADED %s UNKNOWN $%040d~a\r\n",
+						onion, 1, onion, 1);
+
+	uv_timer_start(&w->deadline, too_late, 30000, 0);
+	while (strcmp(service_state_text(svc), "running") != 0) {
+		fake_event(&w->fake, events);
+		uv_run(&w->loop, UV_RUN_ONCE);
+	}
+	uv_timer_stop(&w->deadline);
+}
+
+static void run_until_said(struct world *w, const char *text)
+{
+	uv_timer_start(&w->deadline, too_late, 30000, 0);
+	while (!w->fake.log.len || !strstr(w->fake.log.p, text)) {
+		uv_run(&w->loop, UV_RUN_ONCE);
+	}
+	uv_timer_stop(&w->deadline);
+}
+
+static struct service *running(struct world *w, const char *name)
+{
+	struct service *svc = create(w, name);
+
+	assert_int_equal(finish(w, manager_start(w->m, svc, done, w, NULL)), 0);
+	wait_for_state(w, svc, "publishing");
+	run_until_said(w, "ADD_ONION ED25519");
+	return svc;
+}
+
+static int add_key(struct world *w, struct service *svc, const char *label, const char *public_key,
+		   struct error *err)
+{
+	json_t *key = NULL;
+	int r = manager_key_add(w->m, svc, label, public_key, &key, done, w, err);
+
+	if (r == 0) {
+		r = -finish(w, 0);
+		json_decref(key);
+	}
+	return r;
+}
+
+static int remove_key(struct world *w, struct service *svc, const char *label, struct error *err)
+{
+	int r = manager_key_remove(w->m, svc, label, done, w, err);
+
+	return r == 0 ? -finish(w, 0) : r;
+}
+
+/* Labels of a service's keys, one behind the other. */
+static char *labels(struct service *svc)
+{
+	json_t *keys = manager_keys_json(svc), *key;
+	struct buf text = BUF_INIT;
+	size_t i;
+
+	json_array_foreach (keys, i, key) {
+		buf_printf(&text, "%s ", json_string_value(json_object_get(key, "label")));
+	}
+	json_decref(keys);
+	return buf_take(&text);
+}
+
+static char *public_half(struct service *svc, const char *label)
+{
+	json_t *keys = manager_keys_json(svc), *key;
+	char *text = NULL;
+	size_t i;
+
+	json_array_foreach (keys, i, key) {
+		if (strcmp(json_string_value(json_object_get(key, "label")), label) == 0) {
+			text = xstrdup(json_string_value(json_object_get(key, "public_key")));
+		}
+	}
+	json_decref(keys);
+	return text;
+}
+
+static bool visitors_have_circuits(struct fake_conn *c, const char *line, void *ud)
+{
+	struct world *w = ud;
+	struct buf b = BUF_INIT;
+	_cleanup_free_ char *onion = NULL;
+
+	if (strcmp(line, "GETINFO circuit-status") != 0) {
+		return script(c, line, ud);
+	}
+	onion = member(manager_find(w->m, "docs"), "onion");
+	buf_printf(&b,
+		   "250-circuit-status=7 BUILT $AA~a PURPOSE=HS_SERVICE_REND REND_QUERY=%s\r\n"
+		   "250 OK\r\n",
+		   onion);
+	fake_say(c, b.p);
+	buf_done(&b);
+	return true;
+}
+
+static void a_new_key_is_published_and_cuts_nobody(void **state)
+{
+	struct world *w = *state;
+	struct service *svc = running(w, "docs");
+
+	announce(w, svc);
+	buf_clear(&w->fake.log);
+	assert_int_equal(add_key(w, svc, "Jos\u00e9 & Co.", NULL, NULL), 0);
+	wait_for_state(w, svc, "publishing");
+	run_until_said(w, "ADD_ONION");
+	_cleanup_free_ char *first = public_half(svc, "default");
+	_cleanup_free_ char *second = public_half(svc, "Jos\u00e9 & Co.");
+
+	assert_non_null(strstr(w->fake.log.p, "DEL_ONION"));
+	assert_non_null(strstr(w->fake.log.p, first));
+	assert_non_null(strstr(w->fake.log.p, second));
+	assert_null(strstr(w->fake.log.p, "circuit"));
+	announce(w, svc);
+}
+
+static void a_key_that_is_taken_back_closes_the_circuits_before_the_others_are_let_in(void **state)
+{
+	struct world *w = *state;
+	struct service *svc = running(w, "docs");
+
+	w->fake.script = visitors_have_circuits;
+	assert_int_equal(add_key(w, svc, "bob", NULL, NULL), 0);
+	announce(w, svc);
+	_cleanup_free_ char *bob = public_half(svc, "bob");
+
+	buf_clear(&w->fake.log);
+	assert_int_equal(remove_key(w, svc, "bob", NULL), 0);
+	/* Whoever asked hears of it only now. */
+	const char *del = strstr(w->fake.log.p, "DEL_ONION ");
+	const char *cut = strstr(w->fake.log.p, "CLOSECIRCUIT 7\n");
+
+	assert_true(del && cut && del < cut);
+	run_until_said(w, "ADD_ONION");
+	assert_true(cut < strstr(w->fake.log.p, "ADD_ONION"));
+	assert_null(strstr(w->fake.log.p, bob));
+	_cleanup_free_ char *left = labels(svc);
+
+	assert_string_equal(left, "default ");
+	announce(w, svc);
+}
+
+static void a_key_taken_back_while_stopped_does_not_come_in_by_an_old_circuit(void **state)
+{
+	struct world *w = *state;
+	struct service *svc = running(w, "docs");
+
+	w->fake.script = visitors_have_circuits;
+	assert_int_equal(add_key(w, svc, "bob", NULL, NULL), 0);
+	assert_int_equal(finish(w, manager_stop_service(w->m, svc, false, done, w, NULL)), 0);
+	assert_int_equal(remove_key(w, svc, "bob", NULL), 0);
+	buf_clear(&w->fake.log);
+	assert_int_equal(finish(w, manager_start(w->m, svc, done, w, NULL)), 0);
+	run_until_said(w, "ADD_ONION");
+	const char *cut = strstr(w->fake.log.p, "CLOSECIRCUIT 7\n");
+
+	assert_true(cut && cut < strstr(w->fake.log.p, "ADD_ONION"));
+	/* Those of people who may still come are left alone from then on. */
+	assert_int_equal(finish(w, manager_stop_service(w->m, svc, false, done, w, NULL)), 0);
+	buf_clear(&w->fake.log);
+	assert_int_equal(finish(w, manager_start(w->m, svc, done, w, NULL)), 0);
+	run_until_said(w, "ADD_ONION");
+	assert_null(strstr(w->fake.log.p, "circuit"));
+}
+
+static void an_earlier_daemons_visitors_come_in_by_the_keys_of_now_only(void **state)
+{
+	struct world *w = *state;
+
+	w->fake.script = visitors_have_circuits;
+	running(w, "docs");
+	close_daemon(w);
+	buf_clear(&w->fake.log);
+	open_daemon(w);
+	run_until_said(w, "ADD_ONION ED25519");
+	const char *cut = strstr(w->fake.log.p, "CLOSECIRCUIT 7\n");
+
+	assert_true(cut && cut < strstr(w->fake.log.p, "ADD_ONION ED25519"));
+}
+
+static void what_cannot_be_a_key_is_refused_with_a_sentence(void **state)
+{
+	static const struct {
+		const char *label, *public_key, *says;
+	} bad[] = {
+		{"", NULL, "must not be empty"},
+		{" bob", NULL, "begin or end"},
+		{"a\nb", NULL, "one line"},
+		{"a\xff", NULL, "UTF-8"},
+		{"12345678901234567890123456789012345678901234567890123456789012345", NULL,
+		 "longer than 64"},
+		{"default", NULL, "already has a key"},
+		{"bob", "", "52 characters"},
+		{"bob", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "52 characters"},
+		/* Of low order: the descriptor would be open to all. */
+		{"bob", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "everybody"},
+		{"bob", "AEAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "everybody"},
+	};
+	struct world *w = *state;
+	struct service *svc = create(w, "docs");
+	struct error err = ERROR_INIT;
+
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		assert_true(add_key(w, svc, bad[i].label, bad[i].public_key, &err) < 0);
+		assert_non_null(strstr(error_text(&err), bad[i].says));
+	}
+	_cleanup_free_ char *own = public_half(svc, "default");
+
+	assert_true(add_key(w, svc, "twice", own, &err) < 0);
+	assert_non_null(strstr(error_text(&err), "with the label default"));
+	assert_int_equal(remove_key(w, svc, "nobody", &err), -ENOENT);
+	assert_int_equal(err.kind, ERROR_NO_SUCH_KEY);
+	assert_true(remove_key(w, svc, "default", &err) < 0);
+	assert_non_null(strstr(error_text(&err), "the last key"));
+	_cleanup_free_ char *left = labels(svc);
+
+	assert_string_equal(left, "default ");
+	error_done(&err);
+}
+
+static void a_key_that_its_owner_made_has_no_private_half_here(void **state)
+{
+	static const char theirs[] = "TPQCMCV26UEDMCWGZCWAWM4FOJSQKZZTVPC5TC3CAGMDWKV255OA";
+	struct world *w = *state;
+	struct service *svc = running(w, "docs");
+
+	assert_int_equal(add_key(w, svc, "anna",
+				 "descriptor:x25519:tpqcmcv26uedmcwgzcwawm4foj"
+				 "sqkzztvpc5tc3cagmdwkv255oa",
+				 NULL),
+			 0);
+	run_until_said(w, theirs);
+	close_daemon(w);
+	open_daemon(w);
+	svc = manager_find(w->m, "docs");
+	json_t *keys = manager_keys_json(svc);
+	const json_t *anna = json_array_get(keys, 1);
+
+	assert_true(json_is_null(json_object_get(anna, "private_key")));
+	assert_string_equal(json_string_value(json_object_get(anna, "public_key")), theirs);
+	json_decref(keys);
+}
+
+static void so_many_keys_and_no_more_and_all_are_there_after_a_restart(void **state)
+{
+	struct world *w = *state;
+	struct service *svc = create(w, "docs");
+	struct error err = ERROR_INIT;
+
+	for (int i = 1; i < ONION_CLIENTS_MAX; i++) {
+		assert_int_equal(add_key(w, svc, NULL, NULL, NULL), 0);
+	}
+	assert_true(add_key(w, svc, "one more", NULL, &err) < 0);
+	assert_int_equal(err.kind, ERROR_LIMIT_EXCEEDED);
+	assert_string_equal(err.param[1], "256");
+	error_done(&err);
+	_cleanup_free_ char *before = labels(svc);
+
+	close_daemon(w);
+	open_daemon(w);
+	svc = manager_find(w->m, "docs");
+	_cleanup_free_ char *after = labels(svc);
+
+	assert_string_equal(before, after);
+	assert_non_null(strstr(after, "key-255 "));
+	assert_int_equal(finish(w, manager_start(w->m, svc, done, w, NULL)), 0);
+	wait_for_state(w, svc, "publishing");
+	/* A number that became free is given again. */
+	assert_int_equal(remove_key(w, svc, "key-7", NULL), 0);
+	assert_int_equal(add_key(w, svc, NULL, NULL, NULL), 0);
+	_cleanup_free_ char *again = labels(svc);
+
+	assert_non_null(strstr(again, "key-255 key-7 "));
+}
+
+static void row_deleted(void *ud, const struct error *err)
+{
+	assert_null(err);
+	mark(ud);
+}
+
+static void a_key_that_cannot_be_saved_opens_nothing(void **state)
+{
+	struct world *w = *state;
+	struct service *svc = running(w, "docs");
+
+	bool deleted = false;
+
+	/* Behind its back: it cannot be saved from now on. */
+	store_service_delete(w->store, svc->row->id, row_deleted, &deleted);
+	run_until(w, &deleted);
+	buf_clear(&w->fake.log);
+	assert_true(add_key(w, svc, "carol", NULL, NULL) < 0);
+	_cleanup_free_ char *left = labels(svc);
+
+	assert_string_equal(left, "default ");
+}
+
+/* --- who needs a key --- */
+
+static void edit(struct world *w, struct service *svc, const char *option, bool value)
+{
+	json_t *changes = json_pack("{s:b}", option, value), *restart = NULL;
+
+	assert_int_equal(finish(w, manager_edit(w->m, svc, changes, NULL, &restart, done, w, NULL)),
+			 0);
+	assert_int_equal(json_array_size(restart), 0);
+	json_decref(restart);
+	json_decref(changes);
+}
+
+static void public_and_private_again_while_it_runs(void **state)
+{
+	struct world *w = *state;
+	struct service *svc = running(w, "docs");
+	struct error err = ERROR_INIT;
+
+	w->fake.script = visitors_have_circuits;
+	_cleanup_free_ char *key = public_half(svc, "default");
+
+	buf_clear(&w->fake.log);
+	edit(w, svc, "public", true);
+	run_until_said(w, "ADD_ONION");
+	assert_null(strstr(w->fake.log.p, "ClientAuth"));
+	assert_null(strstr(w->fake.log.p, "CLOSECIRCUIT")); /* who is here may stay */
+	_cleanup_free_ char *none = labels(svc);
+
+	assert_string_equal(none, "");
+	assert_true(add_key(w, svc, "bob", NULL, &err) < 0);
+	assert_non_null(strstr(error_text(&err), "edit docs --private"));
+	assert_true(remove_key(w, svc, "default", &err) < 0);
+	buf_clear(&w->fake.log);
+	edit(w, svc, "public", false);
+	run_until_said(w, "ADD_ONION");
+	assert_true(strstr(w->fake.log.p, "CLOSECIRCUIT 7\n") < strstr(w->fake.log.p, "ADD_ONION"));
+	assert_non_null(strstr(w->fake.log.p, key)); /* the key that people have */
+	error_done(&err);
+}
+
+static void proof_of_work_and_streams_reach_tor(void **state)
+{
+	struct world *w = *state;
+	struct service *svc = running(w, "docs");
+
+	assert_non_null(strstr(w->fake.log.p, " MaxStreams=1032 "));
+	buf_clear(&w->fake.log);
+	edit(w, svc, "pow", true);
+	run_until_said(w, "PoWDefensesEnabled=1");
+	assert_null(strstr(w->fake.log.p, "CLOSECIRCUIT"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -261,6 +633,17 @@ int main(void)
 		WITH_LOOP(an_address_is_made_when_tor_answers_at_last),
 		WITH_LOOP(a_service_deleted_while_tor_makes_its_key_is_not_told_of_it),
 		WITH_LOOP(a_daemon_ends_while_tor_makes_keys_for_stopped_services),
+		WITH_LOOP(a_new_key_is_published_and_cuts_nobody),
+		WITH_LOOP(
+			a_key_that_is_taken_back_closes_the_circuits_before_the_others_are_let_in),
+		WITH_LOOP(a_key_taken_back_while_stopped_does_not_come_in_by_an_old_circuit),
+		WITH_LOOP(an_earlier_daemons_visitors_come_in_by_the_keys_of_now_only),
+		WITH_LOOP(what_cannot_be_a_key_is_refused_with_a_sentence),
+		WITH_LOOP(a_key_that_its_owner_made_has_no_private_half_here),
+		WITH_LOOP(so_many_keys_and_no_more_and_all_are_there_after_a_restart),
+		WITH_LOOP(a_key_that_cannot_be_saved_opens_nothing),
+		WITH_LOOP(public_and_private_again_while_it_runs),
+		WITH_LOOP(proof_of_work_and_streams_reach_tor),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1044,6 +1044,88 @@ static void a_cut_that_a_loss_interrupts_is_done_after_it(void **state)
 		    strstr(f->fake.log.p, "ADD_ONION "));
 }
 
+static void circuits_of_an_earlier_onion_are_closed_before_it_comes_again(void **state)
+{
+	struct fixture *f = *state;
+	const char *list, *last, *again;
+
+	f->fake.script = circuits;
+	f->fake.script_ud = f;
+	begin(f);
+	add(f, 0);
+	RUN_UNTIL(f, f->seen[0].state == ONION_PUBLISHING);
+	onion_remove(f->seen[0].onion, false, on_removed, f);
+	RUN_UNTIL(f, f->removed == 1);
+	assert_false(said(f, "circuit-status"));
+	buf_clear(&f->fake.log);
+	f->seen[0].state = ONION_WANTED;
+	tor_cut_circuits(f->tor, f->seen[0].address);
+	tor_cut_circuits(f->tor, "no address"); /* of none there are none */
+	add(f, 0);
+	RUN_UNTIL(f, f->seen[0].state == ONION_PUBLISHING);
+	list = strstr(f->fake.log.p, "GETINFO circuit-status\n");
+	last = strstr(f->fake.log.p, "CLOSECIRCUIT 55\n");
+	again = strstr(f->fake.log.p, "ADD_ONION ");
+	assert_true(list && last && again && list < last && last < again);
+	assert_true(list == strstr(f->fake.log.p, "GETINFO")); /* and nothing is deleted */
+}
+
+static void circuits_to_be_closed_wait_for_tor_once_an_address(void **state)
+{
+	struct fixture *f = *state;
+
+	f->fake.script = circuits;
+	f->fake.script_ud = f;
+	begin(f);
+	add(f, 0);
+	RUN_UNTIL(f, f->seen[0].state == ONION_PUBLISHING);
+	onion_remove(f->seen[0].onion, false, on_removed, f);
+	RUN_UNTIL(f, f->removed == 1);
+	fake_hang_up_all(&f->fake);
+	RUN_UNTIL(f, state_of(f) != TOR_READY);
+	buf_clear(&f->fake.log);
+	for (int i = 0; i < 100; i++) {
+		tor_cut_circuits(f->tor, f->seen[0].address);
+	}
+	RUN_UNTIL(f, said(f, "CLOSECIRCUIT 55\n"));
+	add(f, 2);
+	RUN_UNTIL(f, f->seen[2].state == ONION_PUBLISHING);
+	assert_null(strstr(strstr(f->fake.log.p, "CLOSECIRCUIT 55\n") + 1, "CLOSECIRCUIT"));
+}
+
+static void one_list_of_circuits_serves_all_that_are_cut(void **state)
+{
+	struct fixture *f = *state;
+
+	f->fake.script = circuits;
+	f->fake.script_ud = f;
+	begin(f);
+	add(f, 0);
+	add(f, 1);
+	RUN_UNTIL(f, in_state(f, ONION_PUBLISHING) == 2);
+	buf_clear(&f->fake.log);
+	onion_remove(f->seen[0].onion, true, on_removed, f);
+	onion_remove(f->seen[1].onion, true, on_removed, f);
+	RUN_UNTIL(f, f->removed == 2);
+	assert_true(said(f, "CLOSECIRCUIT 1\n") && said(f, "CLOSECIRCUIT 2\n"));
+	assert_null(strstr(strstr(f->fake.log.p, "GETINFO") + 1, "GETINFO"));
+	assert_true(strstr(strstr(f->fake.log.p, "DEL_ONION") + 1, "DEL_ONION") <
+		    strstr(f->fake.log.p, "GETINFO"));
+}
+
+static void a_descriptor_that_grew_too_large_is_told_of(void **state)
+{
+	struct fixture *f = *state;
+
+	begin(f);
+	add_with(f, 0, 200, false);
+	add(f, 1);
+	/* Tor takes it, and that is all it ever says. */
+	RUN_UNTIL(f, in_state(f, ONION_STALLED) == 2);
+	assert_non_null(strstr(f->seen[0].reason, "200 private keys"));
+	assert_null(strstr(f->seen[1].reason, "private keys"));
+}
+
 static void a_removal_behind_an_addition_in_flight_comes_after_it(void **state)
 {
 	struct fixture *f = *state;
@@ -1230,6 +1312,10 @@ int main(void)
 		T(a_tor_without_proof_of_work_publishes_without_it),
 		T(a_cut_closes_the_circuits_before_the_onion_comes_back),
 		T(a_cut_that_a_loss_interrupts_is_done_after_it),
+		T(circuits_of_an_earlier_onion_are_closed_before_it_comes_again),
+		T(circuits_to_be_closed_wait_for_tor_once_an_address),
+		T(one_list_of_circuits_serves_all_that_are_cut),
+		T(a_descriptor_that_grew_too_large_is_told_of),
 		T(a_removal_behind_an_addition_in_flight_comes_after_it),
 		T(keys_are_made_and_their_onions_taken_down),
 		T(a_key_is_waited_for_so_long_and_no_longer),
