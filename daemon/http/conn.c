@@ -23,9 +23,20 @@ static bool is_open(const struct http_conn *c)
 
 /* --- heads --- */
 
-static struct span stored(const struct http_conn *c)
+struct span http_conn_stored(const struct http_conn *c)
 {
 	return c->in.len > c->in_at ? span_of(c->in.p + c->in_at, c->in.len - c->in_at) : SPAN_NONE;
+}
+
+/* What people say to each other is wiped, what they ask for is not. */
+static void drop_stored(struct http_conn *c)
+{
+	if (c->up) {
+		buf_wipe(&c->in);
+	} else {
+		buf_done(&c->in);
+	}
+	c->in_at = 0;
 }
 
 /* More of a head into *ret: from the socket, behind what is stored. False: nothing came. */
@@ -53,7 +64,7 @@ static bool read_head(struct http_conn *c, struct span *ret, bool *ret_fresh)
 		*ret = span_of(scratch, (size_t)n);
 	} else {
 		buf_add(&c->in, scratch, (size_t)n);
-		*ret = stored(c);
+		*ret = http_conn_stored(c);
 	}
 	return true;
 }
@@ -83,7 +94,7 @@ static bool try_head(struct http_conn *c, struct span bytes, bool fresh)
 
 static bool next_request(struct http_conn *c)
 {
-	struct span bytes = stored(c);
+	struct span bytes = http_conn_stored(c);
 	bool fresh;
 
 	if (bytes.n && try_head(c, bytes, false)) {
@@ -98,13 +109,12 @@ static bool next_request(struct http_conn *c)
 
 /* --- the end of a response --- */
 
-static void linger(struct http_conn *c, uint64_t ms)
+void http_conn_linger(struct http_conn *c, uint64_t ms)
 {
 	c->state = HTTP_CONN_LINGER;
 	c->since = now_ms(c) + ms;
 	c->linger_left = c->server->limits.linger_bytes;
-	buf_done(&c->in);
-	c->in_at = 0;
+	drop_stored(c);
 	c->io->ops->shutdown(c->io);
 }
 
@@ -126,19 +136,22 @@ static void end_exchange(struct http_conn *c)
 static bool finish_exchange(struct http_conn *c)
 {
 	struct http_exchange *x = c->x;
-	bool rest = x->in != HTTP_IN_DONE || stored(c).n > 0;
+	bool rest = x->in != HTTP_IN_DONE || http_conn_stored(c).n > 0;
 
 	if (!x->close) {
 		if (x->in != HTTP_IN_DONE) {
 			return false; /* first the rest of the body */
 		}
 		end_exchange(c);
+		if (c->up) {
+			c->state = HTTP_CONN_UPGRADED;
+		}
 		return true;
 	}
 	end_exchange(c);
 	if (rest && !c->eof) {
 		/* Closing with bytes unread would reset the answer away (RFC 9112 section 9.6). */
-		linger(c, c->counted ? c->server->limits.linger_ms : REJECT_MS);
+		http_conn_linger(c, c->counted ? c->server->limits.linger_ms : REJECT_MS);
 	} else {
 		http_conn_close(c, false);
 	}
@@ -202,6 +215,8 @@ static bool move(struct http_conn *c)
 	switch (c->state) {
 	case HTTP_CONN_OPEN:
 		return c->x ? move_exchange(c) : next_request(c);
+	case HTTP_CONN_UPGRADED:
+		return http_upgrade_turn(c);
 	case HTTP_CONN_LINGER:
 		return move_linger(c);
 	case HTTP_CONN_CLOSED:
@@ -225,6 +240,9 @@ static unsigned wanted_events(const struct http_conn *c)
 	const struct http_exchange *x = c->x;
 	unsigned want = 0;
 
+	if (c->state == HTTP_CONN_UPGRADED) {
+		return http_upgrade_events(c);
+	}
 	if (!x) {
 		return HTTP_IO_READ;
 	}
@@ -262,22 +280,28 @@ static uint64_t find_deadline(const struct http_conn *c)
 	if (c->state == HTTP_CONN_LINGER) {
 		return c->since;
 	}
+	if (c->state == HTTP_CONN_UPGRADED) {
+		return http_upgrade_deadline(c);
+	}
 	if (c->x) {
 		return exchange_deadline(c);
 	}
-	return c->since + (c->served && stored(c).n == 0 ? l->idle_ms : l->head_ms);
+	return c->since + (c->served && http_conn_stored(c).n == 0 ? l->idle_ms : l->head_ms);
 }
 
 static void rest(struct http_conn *c)
 {
 	if (c->in_at == c->in.len) {
 		if (c->in.cap) {
-			buf_done(&c->in);
+			drop_stored(c);
 		}
 	} else if (c->in_at) {
 		buf_consume(&c->in, c->in_at);
 	}
 	c->in_at = 0;
+	if (c->state == HTTP_CONN_UPGRADED && http_upgrade_has_work(c)) {
+		http_conn_kick(c);
+	}
 	c->io->ops->want(c->io, wanted_events(c));
 	c->deadline = find_deadline(c);
 	http_server_deadline(c->server, c->deadline);
@@ -358,7 +382,9 @@ void http_conn_timeout(struct http_conn *c)
 {
 	if (c->state == HTTP_CONN_OPEN && c->x) {
 		exchange_timeout(c);
-	} else if (c->state == HTTP_CONN_OPEN && stored(c).n) {
+	} else if (c->state == HTTP_CONN_UPGRADED) {
+		http_upgrade_timeout(c);
+	} else if (c->state == HTTP_CONN_OPEN && http_conn_stored(c).n) {
 		c->scan = (struct http_head_scan){0};
 		http_exchange_begin(c, SPAN_NONE, 0, 408);
 		http_conn_run(c);
@@ -374,7 +400,10 @@ static void on_closed(void *ud)
 	struct http_conn *c = ud;
 
 	arena_done(&c->arena);
-	buf_done(&c->in);
+	drop_stored(c);
+	if (c->up) {
+		c->up->ops->release(c->up);
+	}
 	http_server_conn_gone(c);
 }
 
@@ -395,6 +424,9 @@ void http_conn_close(struct http_conn *c, bool reset)
 	if (x) {
 		reset = reset || x->out == HTTP_OUT_SEND;
 		http_exchange_abort(x);
+	}
+	if (c->up) {
+		c->up->ops->gone(c->up);
 	}
 	c->io->ops->close(c->io, reset);
 }

@@ -6,6 +6,7 @@
  *	OPEN, no exchange   a head is awaited or partly here
  *	OPEN, exchange      two halves move independently: the request's body
  *	                    (enum http_in) and the response (enum http_out)
+ *	UPGRADED            another protocol has it (http/upgrade.h)
  *	LINGER              all is said; the rest of what the visitor sends is
  *	                    dropped, so that no reset destroys the answer
  *	CLOSED              waits for the io's closed callback
@@ -23,10 +24,12 @@
 #include "http/io.h"
 #include "http/parser.h"
 #include "http/server.h"
+#include "http/upgrade.h"
 #include "proto/base/buf.h"
 
 enum http_conn_state {
 	HTTP_CONN_OPEN,
+	HTTP_CONN_UPGRADED,
 	HTTP_CONN_LINGER,
 	HTTP_CONN_CLOSED,
 };
@@ -96,16 +99,18 @@ struct http_conn {
 	struct list kicked;
 	enum http_conn_state state;
 	bool running, can_read, can_write, eof;
+	bool broken;   /* a write has failed outside of a turn of its own */
 	bool served;   /* a request was answered on it */
 	bool counted;  /* against max_connections */
 	struct buf in; /* read and not yet used; empty most of the time */
 	size_t in_at;
 	struct http_head_scan scan;
-	uint64_t since; /* in this state without exchange, in ms */
+	uint64_t since; /* in this state without exchange, or writing made progress, in ms */
 	uint64_t deadline;
 	uint64_t linger_left;
 	size_t burst; /* bytes that may be written before others have their turn */
 	struct http_exchange *x;
+	struct http_upgrade *up; /* from the answer to the request that asked for it on */
 	struct arena arena;
 };
 
@@ -140,8 +145,23 @@ void http_conn_new(struct http_server *s, struct http_io *io, bool reject);
 void http_conn_kick(struct http_conn *c);
 void http_conn_run(struct http_conn *c);
 void http_conn_timeout(struct http_conn *c);
+/* Bytes that were read and not yet used. */
+struct span http_conn_stored(const struct http_conn *c);
+/* All is said: what still comes is dropped, for so long. */
+void http_conn_linger(struct http_conn *c, uint64_t ms);
 /* reset: something that was promised will not come. */
 void http_conn_close(struct http_conn *c, bool reset);
+
+/* --- upgrade.c, for the state UPGRADED --- */
+/* What can be done now: reading, writing. False always: nothing more in this turn. */
+bool http_upgrade_turn(struct http_conn *c);
+unsigned http_upgrade_events(const struct http_conn *c);
+/* Another turn can do something without hearing from the peer. */
+bool http_upgrade_has_work(const struct http_conn *c);
+uint64_t http_upgrade_deadline(const struct http_conn *c);
+void http_upgrade_timeout(struct http_conn *c);
+/* The server closes: last words. Only closing the connection may follow. */
+void http_upgrade_stop(struct http_conn *c);
 
 /* --- exchange.c --- */
 /* text: a whole head, or p NULL when it was too bad to be looked at: then status says why. */

@@ -264,8 +264,7 @@ static int parse_field(struct span line, struct http_field *ret)
 	return 0;
 }
 
-/* The members of a comma-separated list, white space around them gone; empty ones too. */
-static bool list_next(struct span *rest, struct span *ret)
+bool http_list_next(struct span *rest, struct span *ret)
 {
 	while (rest->p) {
 		*ret = span_trim(span_cut(rest, ','));
@@ -280,7 +279,7 @@ static void parse_connection(struct span value, bool *close, bool *keep)
 {
 	struct span member;
 
-	while (list_next(&value, &member)) {
+	while (http_list_next(&value, &member)) {
 		*close = *close || span_eq_ci(member, SPAN("close"));
 		*keep = *keep || span_eq_ci(member, SPAN("keep-alive"));
 	}
@@ -300,7 +299,7 @@ static int parse_transfer_encoding(struct span value, struct http_head *ret)
 		ret->chunked = true;
 		return 0;
 	}
-	while (list_next(&rest, &member)) {
+	while (http_list_next(&rest, &member)) {
 		last = span_eq_ci(member, SPAN("chunked"));
 		chunked += last;
 	}

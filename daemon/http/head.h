@@ -56,5 +56,10 @@ int http_head_parse(struct span head, struct http_field *fields, struct http_hea
 
 /* Is c a character of a token (RFC 9110 section 5.6.2)? */
 bool http_is_tchar(unsigned char c);
+/*
+ * The members of a comma-separated list (RFC 9110 section 5.6.1) one by one,
+ * without white space around them; empty ones are left out. *rest: the field's value.
+ */
+bool http_list_next(struct span *rest, struct span *ret);
 /* host [":" port] as in Host and in an authority: 0 or -EINVAL. port: -1 if there is none. */
 int http_host_split(struct span s, struct span *ret_name, int *ret_port);

@@ -17,6 +17,8 @@ static struct http_exchange *exchange_of(struct http_req *req)
 static struct span reason(int status)
 {
 	switch (status) {
+	case 101:
+		return SPAN("101 Switching Protocols");
 	case 200:
 		return SPAN("200 OK");
 	case 201:
@@ -148,6 +150,16 @@ void http_resp_field(struct http_resp *resp, const char *name, const char *fmt, 
 	add_field(resp, span_str(name), value);
 }
 
+static bool has_field(const struct http_resp *resp, struct span name)
+{
+	for (size_t i = 0; i < resp->n_fields; i++) {
+		if (span_eq_ci(resp->fields[i].name, name)) {
+			return true;
+		}
+	}
+	return false;
+}
+
 /* --- heads --- */
 
 struct writer {
@@ -174,7 +186,21 @@ static void put_number(struct writer *w, uint64_t v)
 
 static bool has_no_content(int status)
 {
-	return status == 204 || status == 304;
+	return status == 101 || status == 204 || status == 304;
+}
+
+/* Upgrade is about this connection only, which is to be said (RFC 9110 section 7.8). */
+static struct span connection_line(const struct http_exchange *x, const struct http_resp *resp)
+{
+	bool upgrade = has_field(resp, SPAN("Upgrade"));
+
+	if (x->close) {
+		return upgrade ? SPAN("Connection: close, Upgrade\r\n")
+			       : SPAN("Connection: close\r\n");
+	}
+	return upgrade         ? SPAN("Connection: Upgrade\r\n")
+	       : x->req.http10 ? SPAN("Connection: keep-alive\r\n")
+			       : SPAN("");
 }
 
 #define LINES_MAX 160 /* status line, framing and Connection together */
@@ -208,11 +234,7 @@ static struct span build_head(struct http_exchange *x, const struct http_resp *r
 		put_number(&w, length);
 		put(&w, SPAN("\r\n"));
 	}
-	if (x->close) {
-		put(&w, SPAN("Connection: close\r\n"));
-	} else if (x->req.http10) {
-		put(&w, SPAN("Connection: keep-alive\r\n"));
-	}
+	put(&w, connection_line(x, resp));
 	put(&w, SPAN("\r\n"));
 	return span_of(p, (size_t)(w.at - p));
 }
@@ -266,8 +288,8 @@ void http_respond(struct http_req *req, struct http_resp *resp, struct http_body
 		http_respond_error(req, 500);
 		return;
 	}
-	x->close = x->close || resp->close || !x->head.keep_alive || c->server->draining ||
-		   (unknown && req->http10) || !rest_is_cheap(x);
+	x->close = !c->up && (x->close || resp->close || !x->head.keep_alive ||
+			      c->server->draining || (unknown && req->http10) || !rest_is_cheap(x));
 	x->chunked = unknown && !req->http10 && !has_no_content(resp->status);
 	head = build_head(x, resp, body.length);
 	discard_rest(x);
@@ -374,16 +396,6 @@ static struct span error_page(struct http_req *req, int status)
 		"<body>\n<header>" SPAN_FMT "<h1>" SPAN_FMT "</h1></header>\n"
 		"<main><div class=\"note\"><p>%s</p></div></main>\n</body>\n</html>\n",
 		SPAN_ARG(title), SPAN_ARG(style), SPAN_ARG(icon), SPAN_ARG(title), advice(status));
-}
-
-static bool has_field(const struct http_resp *resp, struct span name)
-{
-	for (size_t i = 0; i < resp->n_fields; i++) {
-		if (span_eq_ci(resp->fields[i].name, name)) {
-			return true;
-		}
-	}
-	return false;
 }
 
 void http_respond_error_fields(struct http_req *req, struct http_resp *resp)

@@ -349,6 +349,10 @@ void http_server_close(struct http_server *s, void (*closed)(void *ud), void *ud
 	s->closed = closed;
 	s->closed_ud = ud;
 	http_server_stop_listening(s);
+	/* First all of them, for those who hear of the end of one may turn to another. */
+	list_for_each (it, &s->conns) {
+		http_upgrade_stop(list_entry(it, struct http_conn, link));
+	}
 	list_for_each (it, &s->conns) {
 		http_conn_close(list_entry(it, struct http_conn, link), false);
 	}

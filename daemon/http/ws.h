@@ -11,7 +11,8 @@
  *	against the protocol   1002 (reserved bits, opcodes, no mask, bad fragments)
  *	not text               1003
  *	not UTF-8              1007
- *	floods of control      1008
+ *	floods of control, far too many fragments, a message that never ends
+ *	                       1008
  *	too large              1009
  *	does not read          1013
  *	no sign of life        no close code: the connection is cut
@@ -32,36 +33,44 @@ struct ws;
 /* A message on its way, shared by reference count: who gets it last is not known before. */
 struct ws_frame;
 
-/* Both come from the loop, never from within a call of this header. */
+/*
+ * Both come from the loop, never from within a call of this header; closed also
+ * from within http_server_close, and by then no peer takes anything any more.
+ */
 struct ws_ops {
 	/*
 	 * A whole message, valid UTF-8, possibly empty, for the time of the call only:
 	 * it is wiped afterwards. Not called any more after ws_close.
 	 */
 	void (*text)(void *ud, struct span utf8);
-	/* The peer is gone, or as good as gone: once, the last call, whoever closed. */
+	/*
+	 * The peer is gone, or as good as gone: once, the last call, whoever closed.
+	 * It comes when there is nothing more to hear; the connection may live on for
+	 * close_ms to bring what is queued and the close frame to the peer.
+	 */
 	void (*closed)(void *ud);
 };
 
 struct ws_limits {
 	uint32_t message;            /* bytes of a message that comes in */
 	unsigned fragments;          /* frames of one message */
-	unsigned control_per_second; /* pings, pongs; on average, with a burst of twice that */
+	unsigned control_per_second; /* pings and pongs; bursts of twice that are fine */
 	unsigned queue_frames;       /* not yet with the kernel ... */
 	uint32_t queue_bytes;        /* ... and their bytes */
 	unsigned ping_ms;            /* a silent peer is asked after that long ... */
 	unsigned pong_ms;            /* ... and cut when it says nothing for so long */
-	unsigned close_ms;           /* that long a peer may take for its half of a close */
+	unsigned message_ms;         /* a message that has begun is to be whole by then */
+	unsigned close_ms;           /* that long a peer may take to read what is left for it */
 };
 
-/* 64 KiB, 1024, 10, 128, 256 KiB, 30 s, 30 s, 10 s */
+/* 64 KiB, 1024, 10, 128, 256 KiB, 30 s, 30 s, 120 s, 10 s */
 extern const struct ws_limits ws_limits_default;
 
 /*
  * Answers the handshake of req (RFC 6455 section 4.2), which must not have been
  * answered yet: 101 and the peer, or NULL after an error page: 400, 403 (an Origin
  * that is not ours, "null" among them; none at all is no browser and is let in),
- * 405, 426. limits and ops are not copied. The request is done with in any case:
+ * 405, 426. limits and ops are not copied and outlive the ws. The request is done with in any case:
  * its observer is told as ever, and it is not to be used after the return.
  */
 struct ws *ws_accept(struct http_req *req, const struct ws_limits *limits, const struct ws_ops *ops,
@@ -73,12 +82,17 @@ struct ws_frame *ws_frame_text(struct span utf8);
 void ws_frame_unref(struct ws_frame *f);
 
 /*
- * Queues f for ws, which takes a reference of its own. Written in this turn of the
- * loop, together with whatever else is queued until then. Over the backlog: closed
- * with 1013, what was queued is dropped, and closed comes later, from the loop.
- * Does nothing once the ws is closing.
+ * Queues f for ws, which takes a reference of its own. Written in the next turn of
+ * the loop at the latest, together with whatever else is queued until then. Over the
+ * backlog: closed with 1013, what was queued is dropped, and closed comes later, from
+ * the loop. Does nothing once the ws is closing.
  */
 void ws_send(struct ws *ws, struct ws_frame *f);
+/*
+ * Nothing is taken from the peer for so long, so that it has to wait: for those who
+ * send too much. What came already is kept. Pings rest meanwhile; 0 ends it.
+ */
+void ws_pause(struct ws *ws, unsigned ms);
 /*
  * Begins the close; what is queued goes out before. code: 1000 to 1003, 1007 to 1014,
  * 3000 to 4999. Does nothing if the ws is closing already.

@@ -105,6 +105,14 @@ static inline bool mem_can_read(const struct mem_io *m)
 	return (m->want & HTTP_IO_READ) && (m->in_at < m->in.len || m->in_end);
 }
 
+/* The connection asked for another turn. */
+static inline bool mem_is_kicked(const struct mem_io *m)
+{
+	const struct http_conn *c = m->io.ud;
+
+	return !m->gone && !list_empty(&c->kicked);
+}
+
 /* Lets the connection do all that it can do now, the loop's turns included. */
 static inline void mem_run(struct mem_io *m, uv_loop_t *loop)
 {
@@ -119,6 +127,9 @@ static inline void mem_run(struct mem_io *m, uv_loop_t *loop)
 			idle = -1;
 		}
 		uv_run(loop, UV_RUN_NOWAIT);
+		if (mem_is_kicked(m)) {
+			idle = -1;
+		}
 		if (m->closing && !m->gone) {
 			m->gone = true;
 			m->io.closed(m->io.ud);
