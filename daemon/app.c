@@ -301,7 +301,7 @@ static int open_store(struct app *app, struct error *err)
 	uint8_t secret[STORE_SECRET_SIZE];
 	struct confine confine = {
 		.config = app->config->config,
-		.is_system = app->config->is_system,
+		.is_unit = app->config->is_system && getenv("NOTIFY_SOCKET"),
 		.state_dir = app->config->state_dir,
 		.runtime_dir = app->config->runtime_dir,
 	};

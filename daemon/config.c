@@ -59,7 +59,7 @@ static const struct config_key keys[] = {
 	{"daemon", "confine", TYPE_CHOICE, AT(confine), .choices = confines, .fallback = "auto",
 	 .comment = "yes: the kernel (Landlock) lets the daemon write only below the directories\n"
 		    "here and the data directories that its services have when it starts. auto:\n"
-		    "yes for the machine's daemon, no for a user's own."},
+		    "yes for the machine's daemon as a unit of systemd, else no."},
 	{"daemon", "writable-dir", TYPE_PATH, AT(writable_dir), .fallback = NULL,
 	 .comment = "Below this directory too, for data directories of services to come."},
 

@@ -13,7 +13,7 @@ static bool is_wanted(const struct confine *c)
 {
 	switch (c->config->confine) {
 	case CONFIG_CONFINE_AUTO:
-		return c->is_system;
+		return c->is_unit;
 	case CONFIG_CONFINE_YES:
 		return true;
 	case CONFIG_CONFINE_NO:

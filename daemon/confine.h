@@ -9,7 +9,7 @@
 
 struct confine {
 	const struct config *config;
-	bool is_system; /* the machine's daemon, not a user's own */
+	bool is_unit; /* the machine's daemon, started by systemd */
 	const char *state_dir, *runtime_dir;
 };
 

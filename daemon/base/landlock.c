@@ -50,6 +50,13 @@ static int allow(int ruleset, const char *path, uint64_t access)
 		       : 0;
 }
 
+static bool in_force;
+
+bool landlock_is_in_force(void)
+{
+	return in_force;
+}
+
 int landlock_write_beneath(const char *const *dirs, size_t n)
 {
 	int abi = create_ruleset(NULL, 0, LANDLOCK_CREATE_RULESET_VERSION), r;
@@ -76,5 +83,6 @@ int landlock_write_beneath(const char *const *dirs, size_t n)
 	    syscall(SYS_landlock_restrict_self, ruleset, 0) < 0) {
 		return -errno;
 	}
+	in_force = true;
 	return 0;
 }

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /*
@@ -15,3 +16,5 @@
  * old to allow renames between directories (Linux 5.19).
  */
 int landlock_write_beneath(const char *const *dirs, size_t n);
+/* It is so: what else may not be written to can be for that reason. */
+bool landlock_is_in_force(void);

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/fsutil.h"
+#include "base/landlock.h"
 #include "mode/inboxdir.h"
 #include "mode/sealer.h"
 #include "mode/subwriter.h"
@@ -195,6 +196,10 @@ int inbox_open(const char *path, uint64_t min_free, struct inbox **ret, struct e
 	return 0;
 
 fail:
+	if (r == -EACCES && landlock_is_in_force()) {
+		error_context(err, "the daemon is confined to the directories that it knew when it "
+				   "started (restart it, or set [daemon] writable-dir)");
+	}
 	inbox_close(b);
 	return r;
 }

@@ -160,6 +160,32 @@ class Onionshared(Server):
         self.daemon.end()
 
 
+class Dropbox(Server):
+    """The daemon with one receive service, whose data directory is given."""
+
+    name = 'onionshared'
+
+    def __init__(self, folder, options=()):
+        self.daemon = Daemon(['--local-only']).start()
+        self.process = self.daemon.process
+        self.daemon.json('create', 'receive', 'box', '--data-dir', folder, '--min-free', '0',
+                         '--max-connections', '10000', *options)
+        service = self.daemon.json('start', 'box')
+        self.address = 'tcp:' + service['url'].removeprefix('http://')
+        self.target = '/upload-ajax'
+        self.folder = folder
+
+    def received(self):
+        return sum(len(names) for folder, _, names in os.walk(self.folder))
+
+    def peak(self):
+        with open(f'/proc/{self.process.pid}/status') as f:
+            return int(re.search(r'VmHWM:\s+(\d+)', f.read())[1]) * 1024
+
+    def stop(self):
+        self.daemon.end()
+
+
 class OnionShare(Server):
     """Debian's onionshare-cli."""
 
@@ -212,7 +238,8 @@ class Nginx(Server):
     program = 'nginx'
     can_unix = True
 
-    def __init__(self, paths, unix=False, target='/download', directory='/tmp', services=1, **_):
+    def __init__(self, paths, unix=False, target='/download', directory='/tmp', services=1,
+                 put=False, **_):
         self.dir = os.path.join(directory, 'nginx')
         shutil.rmtree(self.dir, ignore_errors=True)
         os.makedirs(self.dir)
@@ -223,7 +250,9 @@ class Nginx(Server):
         listens = [f'127.0.0.1:{p} backlog=4096' for p in ports]
         if unix:
             listens = [f'unix:{self.dir}/s backlog=4096']
-        servers = '\n'.join(f'server {{ listen {a}; root {root}; {headers} }}' for a in listens)
+        dav = 'dav_methods PUT; client_max_body_size 0;' if put else ''
+        servers = '\n'.join(f'server {{ listen {a}; root {root}; {headers} {dav} }}'
+                            for a in listens)
         with open(os.path.join(self.dir, 'conf'), 'w') as f:
             f.write(f'''
 daemon off; worker_processes 1; worker_rlimit_nofile 40000; pid {self.dir}/pid;

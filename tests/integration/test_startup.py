@@ -399,8 +399,8 @@ def test_systemd_hears_that_it_is_ready_and_that_it_stops(make_daemon, tmp_path)
         s.bind(path)
         s.settimeout(30)
         daemon = make_daemon(env={'NOTIFY_SOCKET': path}).start()
-        assert s.recv(4096) == b'READY=1'
+        until(lambda: b'READY=1' in s.recv(4096).split(b'\n'), 'it is ready')
         daemon.process.send_signal(signal.SIGTERM)
-        assert s.recv(4096) == b'STOPPING=1'
+        until(lambda: b'STOPPING=1' in s.recv(4096).split(b'\n'), 'it stops')
         assert daemon.wait() == 0
         daemon.process = None
