@@ -171,6 +171,11 @@ static int add_option(struct ctl *ctl, json_t *options, const struct opt_value *
 		return r;
 	}
 	before = json_object_get(options, o->name);
+	if (json_is_array(value) && json_is_array(before)) {
+		json_array_extend(json_object_get(options, o->name), value);
+		json_decref(value);
+		return 0;
+	}
 	if (before && json_is_boolean(value) && !json_equal(before, value)) {
 		json_decref(value);
 		return error_set_kind(err, EINVAL, ERROR_INVALID_VALUE, o->name, "given both ways",

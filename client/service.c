@@ -169,6 +169,15 @@ static void print_webhook(const json_t *webhook)
 
 static void add_option_text(struct buf *b, const char *name, const json_t *value)
 {
+	size_t i;
+	json_t *one;
+
+	json_array_foreach (value, i, one) {
+		add_option_text(b, name, one);
+	}
+	if (json_is_array(value)) {
+		return;
+	}
 	buf_printf(b, "%s--", b->len > 0 ? " " : "");
 	for (const char *p = name; *p != '\0'; p++) {
 		buf_add_char(b, *p == '_' ? '-' : *p);
@@ -187,6 +196,9 @@ static bool is_default(const char *mode, const char *name, const json_t *value)
 
 	if (json_is_null(value) || !o || !o->has_default) {
 		return json_is_null(value);
+	}
+	if (json_is_array(value)) {
+		return json_array_size(value) == 0;
 	}
 	if (json_is_string(value)) {
 		return o->words &&

@@ -135,6 +135,9 @@ static void write_range(struct buf *out, const struct option *o)
 			buf_printf(out, "%s\"%s\"", word == o->words ? "" : " or ", *word);
 		}
 		break;
+	case OPTION_RECIPIENTS:
+		buf_printf(out, "[]string, up to %" PRId64 " age recipients", o->max);
+		break;
 	}
 }
 
@@ -144,6 +147,8 @@ static void write_default(struct buf *out, const struct option *o)
 		buf_add_str(out, "null");
 	} else if (o->type == OPTION_BOOL) {
 		buf_add_str(out, o->default_value ? "true" : "false");
+	} else if (o->type == OPTION_RECIPIENTS) {
+		buf_add_str(out, "[]");
 	} else if (o->type == OPTION_WORD) {
 		buf_printf(out, "\"%s\"", o->words[o->default_value]);
 	} else {

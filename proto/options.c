@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <unistd.h>
 
+#include "proto/age/age.h"
 #include "proto/base/alloc.h"
 #include "proto/base/buf.h"
 #include "proto/base/utf8.h"
@@ -81,6 +82,14 @@ static const struct option options[] = {
 	 .max = OPTION_PATH_MAX,
 	 .metavar = "DIR",
 	 .help = "where submissions are kept; chosen once"},
+	{.name = "encrypt_to",
+	 .modes = OPTION_RECEIVE,
+	 .type = OPTION_RECIPIENTS,
+	 .flags = OPTION_NEEDS_RESTART,
+	 .max = AGE_RECIPIENTS_MAX,
+	 .has_default = true,
+	 .metavar = "RECIPIENT",
+	 .help = "keep submissions only encrypted to this age recipient (repeatable)"},
 	{.name = "disable_text",
 	 .modes = OPTION_RECEIVE,
 	 .type = OPTION_BOOL,
@@ -232,6 +241,40 @@ static int check_word(const struct option *o, const json_t *value, struct error 
 	return refuse(err, o->name, "must be one of %s", o->metavar);
 }
 
+/* What is wrong is told without repeating it: a secret key may have been given by mistake. */
+static int check_recipients(const struct option *o, const json_t *value, struct error *err)
+{
+	size_t i, n = json_array_size(value);
+	json_t *text;
+
+	if (!json_is_array(value)) {
+		return refuse(err, o->name, "must be an array of age recipients");
+	}
+	if (n > (size_t)o->max) {
+		return refuse(err, o->name, "takes at most %" PRId64 " recipients", o->max);
+	}
+	json_array_foreach (value, i, text) {
+		struct span s = span_of(json_string_value(text), json_string_length(text));
+		struct age_recipient parsed;
+		struct error why = ERROR_INIT;
+
+		if (!json_is_string(text)) {
+			return refuse(err, o->name, "must be an array of age recipients");
+		}
+		if (age_parse_recipient(s, &parsed, &why) == 0) {
+			continue;
+		}
+		if (n == 1) {
+			refuse(err, o->name, "%s", error_text(&why));
+		} else {
+			refuse(err, o->name, "recipient %zu %s", i + 1, error_text(&why));
+		}
+		error_done(&why);
+		return -EINVAL;
+	}
+	return 0;
+}
+
 static int check_value(const struct option *o, const json_t *value, struct error *err)
 {
 	if (json_is_null(value)) {
@@ -258,6 +301,8 @@ static int check_value(const struct option *o, const json_t *value, struct error
 		return check_path(o, value, err);
 	case OPTION_WORD:
 		return check_word(o, value, err);
+	case OPTION_RECIPIENTS:
+		return check_recipients(o, value, err);
 	}
 	return -EINVAL;
 }
@@ -316,6 +361,9 @@ static json_t *default_of(const struct option *o)
 	}
 	if (o->type == OPTION_WORD) {
 		return json_string(o->words[o->default_value]);
+	}
+	if (o->type == OPTION_RECIPIENTS) {
+		return json_array();
 	}
 	return o->type == OPTION_BOOL ? json_boolean(o->default_value)
 				      : json_integer(o->default_value);
@@ -455,6 +503,12 @@ int option_parse_text(const struct option *o, const char *text, json_t **ret, st
 	case OPTION_STRING:
 	case OPTION_WORD:
 		value = json_string(text);
+		if (!value) {
+			return refuse(err, o->name, "is not valid UTF-8");
+		}
+		break;
+	case OPTION_RECIPIENTS:
+		value = json_pack("[s]", text);
 		if (!value) {
 			return refuse(err, o->name, "is not valid UTF-8");
 		}

@@ -20,6 +20,8 @@ enum option_type {
 	OPTION_STRING, /* one line of text: no control characters */
 	OPTION_PATH,   /* absolute; on the command line also relative to where one is */
 	OPTION_WORD,   /* one of words */
+	/* Array of age recipients; on the command line given once for each. */
+	OPTION_RECIPIENTS,
 };
 
 enum option_modes {
@@ -41,7 +43,7 @@ struct option {
 	unsigned modes;
 	enum option_type type;
 	unsigned flags;
-	int64_t min, max;         /* of a number; of text: characters */
+	int64_t min, max;         /* of a number; of text: characters; of recipients: how many */
 	bool has_default;         /* else null */
 	int64_t default_value;    /* bool: 0 or 1; of a word: its place among them */
 	const char *const *words; /* NULL at the end */
@@ -84,6 +86,7 @@ const struct option *option_find_spelling(const char *mode, struct span spelling
 void option_spelling(const struct option *o, char *ret, size_t size);
 /*
  * Text as written on the command line to a JSON value, checked. text NULL: the
- * option stood alone (a bool: true). 0, or -EINVAL with ERROR_INVALID_VALUE.
+ * option stood alone (a bool: true). An array has one element, to be put behind
+ * those of the option given before. 0, or -EINVAL with ERROR_INVALID_VALUE.
  */
 int option_parse_text(const struct option *o, const char *text, json_t **ret, struct error *err);

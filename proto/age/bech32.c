@@ -65,12 +65,12 @@ static int to_bytes(struct span data, bool upper, uint8_t *ret, size_t n)
 		if (have >= 8) {
 			have -= 8;
 			if (at == n) {
-				return -EINVAL;
+				return -EMSGSIZE;
 			}
 			ret[at++] = (uint8_t)(bits >> have);
 		}
 	}
-	return at == n && have < 5 && (bits & ((1U << have) - 1)) == 0 ? 0 : -EINVAL;
+	return at == n && have < 5 && (bits & ((1U << have) - 1)) == 0 ? 0 : -EMSGSIZE;
 }
 
 int bech32_decode(struct span s, struct span prefix, uint8_t *ret, size_t n)
@@ -86,12 +86,12 @@ int bech32_decode(struct span s, struct span prefix, uint8_t *ret, size_t n)
 		int v = symbol(data.p[i], upper);
 
 		if (v < 0) {
-			return -EINVAL;
+			return -EILSEQ;
 		}
 		chk = polymod(chk, (uint32_t)v);
 	}
 	if (chk != 1) {
-		return -EINVAL;
+		return -EBADMSG;
 	}
 	return to_bytes(span_of(data.p, data.n - CHECKSUM_LEN), upper, ret, n);
 }

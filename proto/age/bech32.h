@@ -9,7 +9,7 @@
 
 /*
  * The n bytes that stand behind prefix ("age", without the 1) in s. The prefix
- * tells the case of all letters. 0, or -EINVAL: another prefix, mixed case, a
- * foreign character, a wrong checksum, another length.
+ * tells the case of all letters. 0, or -EINVAL: another prefix, too short; -EILSEQ: mixed
+ * case, a foreign character; -EBADMSG: a wrong checksum; -EMSGSIZE: another length.
  */
 int bech32_decode(struct span s, struct span prefix, uint8_t *ret, size_t n);

@@ -2,7 +2,9 @@
 #include "proto/age/header.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
+#include <strings.h>
 
 #include "proto/age/bech32.h"
 #include "proto/base/alloc.h"
@@ -24,15 +26,58 @@ static struct span bytes(const void *p, size_t n)
 
 /* --- keys --- */
 
+/* Does it begin so, whatever the case of the letters? */
+static bool begins(struct span text, const char *prefix)
+{
+	size_t n = strlen(prefix);
+
+	return text.n >= n && strncasecmp(text.p, prefix, n) == 0;
+}
+
+/* What people take for a recipient; NULL: nothing that is known. */
+static const char *mistaken(struct span text)
+{
+	if (begins(text, "AGE-SECRET-KEY-")) {
+		return "is a secret key (an identity), not a recipient: give its public half, "
+		       "which begins with age1. Who has seen this command line has the key; make "
+		       "a new one";
+	}
+	if (begins(text, "AGE-PLUGIN-")) {
+		return "is an identity of an age plugin, not a recipient; keep it to yourself";
+	}
+	if (begins(text, "ssh-")) {
+		return "is an SSH key: only recipients of age-keygen's kind (age1...) are taken";
+	}
+	return begins(text, "age1") ? NULL : "does not begin with age1, as recipients do";
+}
+
+static const char *damage(struct span text, int r)
+{
+	/* A plugin's: age1, its name, 1 and the data. */
+	if (text.n > 4 && memchr(text.p + 4, '1', text.n - 4)) {
+		return "is for an age plugin: only recipients of age-keygen's kind are taken";
+	}
+	switch (-r) {
+	case EILSEQ:
+		return "has a character that no recipient has; all letters are small";
+	case EMSGSIZE:
+		return "is not as long as a recipient (62 characters)";
+	case EBADMSG:
+		return "is mistyped, cut or has something added: its checksum is wrong";
+	default:
+		return "is no age recipient (age1 and 58 characters, as age-keygen prints it)";
+	}
+}
+
 int age_parse_recipient(struct span text, struct age_recipient *ret, struct error *err)
 {
 	static const uint8_t any_secret[X25519_SIZE] = {8};
 	uint8_t key[X25519_SIZE], shared[X25519_SIZE];
+	const char *why = mistaken(text);
+	int r = why ? -EINVAL : bech32_decode(text, SPAN("age"), key, sizeof(key));
 
-	if (bech32_decode(text, SPAN("age"), key, sizeof(key)) < 0) {
-		return error_set(err, EINVAL,
-				 "is no age recipient (age1 and 58 characters, as age-keygen "
-				 "prints it)");
+	if (r < 0) {
+		return error_set(err, EINVAL, "%s", why ? why : damage(text, r));
 	}
 	if (crypto_x25519_shared(any_secret, key, shared) < 0) {
 		return error_set(err, EINVAL, "is a key that nobody can have");

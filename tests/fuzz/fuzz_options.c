@@ -19,31 +19,31 @@ static void check(bool ok)
 	}
 }
 
-static void use(const json_t *set)
+static void use(const char *mode, const json_t *set)
 {
 	struct error err = ERROR_INIT;
 
-	if (options_validate("share", set, &err) < 0) {
+	if (options_validate(mode, set, &err) < 0) {
 		check(err.kind == ERROR_INVALID_VALUE && err.param[0] && err.param[1]);
 		error_done(&err);
 		return;
 	}
-	json_t *all = options_complete("share", set);
+	json_t *all = options_complete(mode, set);
 
-	check(options_validate("share", all, NULL) == 0);
-	json_t *again = options_complete("share", all);
+	check(options_validate(mode, all, NULL) == 0);
+	json_t *again = options_complete(mode, all);
 
 	check(json_equal(all, again));
 	json_decref(again);
 	json_decref(all);
 }
 
-static void line(struct span text, json_t *set)
+static void line(const char *mode, struct span text, json_t *set)
 {
 	struct error err = ERROR_INIT;
 	bool negated;
 	struct span name = span_cut(&text, '=');
-	const struct option *o = option_find_spelling("share", name, &negated);
+	const struct option *o = option_find_spelling(mode, name, &negated);
 	_cleanup_free_ char *value = text.p ? xmemdup(text.p, text.n) : NULL;
 	json_t *parsed;
 
@@ -58,7 +58,7 @@ static void line(struct span text, json_t *set)
 	error_done(&err);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+static void try(const char *mode, const uint8_t *data, size_t n)
 {
 	struct span rest = span_of((const char *)data, n);
 	json_t *set;
@@ -66,17 +66,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	if (n && data[0] == '{') {
 		set = wire_parse_json(rest, NULL);
 		if (set) {
-			use(set);
+			use(mode, set);
 		}
 		json_decref(set);
-		return 0;
+		return;
 	}
 	set = json_object();
 	while (rest.n) {
-		line(span_cut(&rest, '\n'), set);
+		line(mode, span_cut(&rest, '\n'), set);
 	}
-	check(options_validate("share", set, NULL) == 0);
-	use(set);
+	check(options_validate(mode, set, NULL) == 0);
+	use(mode, set);
 	json_decref(set);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+	try("share", data, n);
+	try("receive", data, n);
 	return 0;
 }

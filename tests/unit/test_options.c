@@ -7,6 +7,7 @@
 /* after those */
 #include <cmocka.h>
 
+#include "proto/age/age.h"
 #include "proto/base/alloc.h"
 #include "proto/options.h"
 
@@ -191,6 +192,47 @@ static void a_dropbox_takes_files_or_messages(void **state)
 	error_done(&err);
 }
 
+#define RECIPIENT "age1hjt9pj3sf557lu7ymacxwv4rl0vsegddugagdywgtn0vr3guxueqvz6pew"
+
+static void recipients_are_checked_one_by_one(void **state)
+{
+	const struct option *o = option_find("receive", "encrypt_to");
+	json_auto_t *defaults = options_complete("receive", NULL);
+	struct error err = ERROR_INIT;
+	json_t *value = NULL;
+
+	(void)state;
+	assert_int_equal(json_array_size(json_object_get(defaults, "encrypt_to")), 0);
+	assert_true(json_is_array(json_object_get(defaults, "encrypt_to")));
+	assert_int_equal(validate_receive("{\"encrypt_to\": [\"" RECIPIENT "\"]}", &err), 0);
+	assert_int_equal(validate_receive("{\"encrypt_to\": []}", &err), 0);
+	assert_int_equal(validate_receive("{\"encrypt_to\": null}", &err), 0);
+	assert_int_equal(validate_receive("{\"encrypt_to\": \"" RECIPIENT "\"}", &err), -EINVAL);
+	error_done(&err);
+	assert_int_equal(validate_receive("{\"encrypt_to\": [7]}", &err), -EINVAL);
+	error_done(&err);
+	assert_int_equal(validate_receive("{\"encrypt_to\": [\"" RECIPIENT "\", \"age1x\"]}", &err),
+			 -EINVAL);
+	assert_non_null(strstr(error_text(&err), "recipient 2"));
+	error_done(&err);
+	assert_int_equal(option_parse_text(o, RECIPIENT, &value, &err), 0);
+	assert_int_equal(json_array_size(value), 1);
+	json_decref(value);
+	assert_int_equal(option_parse_text(o, "AGE-SECRET-KEY-1CANARY", &value, &err), -EINVAL);
+	assert_non_null(strstr(error_text(&err), "secret key"));
+	assert_null(strstr(error_text(&err), "CANARY"));
+	error_done(&err);
+	/* As many as there is room for, and no more. */
+	json_auto_t *many = json_pack("{s:[]}", "encrypt_to");
+
+	for (unsigned i = 0; i < AGE_RECIPIENTS_MAX; i++) {
+		json_array_append_new(json_object_get(many, "encrypt_to"), json_string(RECIPIENT));
+	}
+	assert_int_equal(options_validate("receive", many, NULL), 0);
+	json_array_append_new(json_object_get(many, "encrypt_to"), json_string(RECIPIENT));
+	assert_int_equal(options_validate("receive", many, NULL), -EINVAL);
+}
+
 static void table_agrees_with_itself(void **state)
 {
 	size_t n;
@@ -329,6 +371,7 @@ int main(void)
 		cmocka_unit_test(data_directories_are_absolute),
 		cmocka_unit_test(a_webhook_has_one_of_two_formats),
 		cmocka_unit_test(a_dropbox_takes_files_or_messages),
+		cmocka_unit_test(recipients_are_checked_one_by_one),
 		cmocka_unit_test(table_agrees_with_itself),
 		cmocka_unit_test(dash_and_underscore_are_the_same_on_the_command_line),
 		cmocka_unit_test(text_becomes_values),
