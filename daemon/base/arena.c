@@ -38,6 +38,14 @@ void arena_done(struct arena *a)
 	*a = ARENA_INIT;
 }
 
+void arena_wipe(struct arena *a)
+{
+	for (struct arena_block *b = a->head; b; b = b->next) {
+		explicit_bzero(b->data, b->size);
+	}
+	arena_done(a);
+}
+
 void arena_reset(struct arena *a)
 {
 	struct arena_block *keep = a->head;

@@ -22,7 +22,9 @@ struct arena {
 
 /* Gives everything back. */
 void arena_done(struct arena *a);
-/* The same, but the newest block is kept for the next request if it is small. */
+/* The same, and what was in it is wiped first. */
+void arena_wipe(struct arena *a);
+/* Likewise arena_done, but the newest block is kept for the next request if it is small. */
 void arena_reset(struct arena *a);
 /* Aligned for any object, not zeroed. Sizes that a peer controls are checked by the caller. */
 void *arena_alloc(struct arena *a, size_t size) __attribute__((returns_nonnull));

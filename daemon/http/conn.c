@@ -121,7 +121,11 @@ void http_conn_linger(struct http_conn *c, uint64_t ms)
 /* The exchange is over: its memory goes to the next one. */
 static void end_exchange(struct http_conn *c)
 {
-	arena_reset(&c->arena);
+	if (c->secret) {
+		arena_wipe(&c->arena);
+	} else {
+		arena_reset(&c->arena);
+	}
 	if (c->server->spare.head) {
 		arena_done(&c->arena);
 	} else {
@@ -206,6 +210,9 @@ static bool move_linger(struct http_conn *c)
 			break;
 		}
 		c->linger_left -= (uint64_t)n;
+		if (c->secret) {
+			explicit_bzero(ev->scratch, (size_t)n);
+		}
 	}
 	return false;
 }

@@ -102,6 +102,7 @@ struct http_conn {
 	bool broken;   /* a write has failed outside of a turn of its own */
 	bool served;   /* a request was answered on it */
 	bool counted;  /* against max_connections */
+	bool secret;   /* what comes and goes is wiped when it is used */
 	struct buf in; /* read and not yet used; empty most of the time */
 	size_t in_at;
 	struct http_head_scan scan;

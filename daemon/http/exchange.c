@@ -190,6 +190,15 @@ void http_req_read(struct http_req *req, const struct http_sink_ops *ops, void *
 	http_conn_kick(c);
 }
 
+void http_req_secret(struct http_req *req)
+{
+	struct http_conn *c = exchange_of(req)->conn;
+
+	c->secret = true;
+	/* The first bytes of the body may have come with the head. */
+	explicit_bzero(c->server->ev->scratch, c->server->ev->scratch_size);
+}
+
 void http_req_resume(struct http_req *req)
 {
 	struct http_exchange *x = exchange_of(req);
@@ -316,6 +325,9 @@ static bool feed_from_socket(struct http_exchange *x)
 
 	if (c->state == HTTP_CONN_OPEN && used < (size_t)n) {
 		buf_add(&c->in, ev->scratch + used, (size_t)n - used);
+	}
+	if (c->secret) {
+		explicit_bzero(ev->scratch, (size_t)n);
 	}
 	return true;
 }

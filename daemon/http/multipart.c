@@ -355,16 +355,16 @@ static int on_param(struct disposition *d, const struct http_param *param)
 
 		/* One that cannot be understood yields to the plain one, if there is any. */
 		if (d->extended) {
-			buf_done(&value);
+			buf_wipe(&value);
 			return -EINVAL;
 		}
 		if (r == 0 || (r == -ENOTSUP && !d->has_filename)) {
-			buf_done(&d->filename);
+			buf_wipe(&d->filename);
 			d->filename = value;
 			d->extended = r == 0;
 			return 0;
 		}
-		buf_done(&value);
+		buf_wipe(&value);
 	}
 	return 0;
 }
@@ -438,7 +438,7 @@ static int read_fields(struct span head, struct disposition *d, struct span *con
 			unfold(value, &unfolded);
 			int r = seen ? -EINVAL : read_disposition(buf_span(&unfolded), d);
 
-			buf_done(&unfolded);
+			buf_wipe(&unfolded);
 			if (r < 0) {
 				return r;
 			}
@@ -469,7 +469,7 @@ static int begin_part(struct multipart *m)
 		r = m->ops->begin(m->ud, &part);
 	}
 	buf_done(&d.name);
-	buf_done(&d.filename);
+	buf_wipe(&d.filename);
 	return r;
 }
 
@@ -542,7 +542,7 @@ void multipart_init(struct multipart *m, const struct multipart_boundary *bounda
 
 void multipart_done(struct multipart *m)
 {
-	buf_done(&m->head);
+	buf_wipe(&m->head);
 }
 
 int multipart_feed(struct multipart *m, struct span bytes)

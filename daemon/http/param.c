@@ -145,7 +145,7 @@ static void latin1_to_utf8(struct buf *b)
 			buf_add_char(&out, (char)(0x80 | (c & 0x3f)));
 		}
 	}
-	buf_done(b);
+	buf_wipe(b);
 	*b = out;
 }
 

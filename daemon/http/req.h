@@ -80,6 +80,11 @@ void http_req_observe(struct http_req *req, const struct http_observer *obs, voi
  */
 void http_req_read(struct http_req *req, const struct http_sink_ops *ops, void *ud);
 void http_req_resume(struct http_req *req);
+/*
+ * What still comes and goes on this connection is secret: wiped from the server's memory
+ * as soon as it has been used. Where the body goes is the sink's business.
+ */
+void http_req_secret(struct http_req *req);
 
 /* --- answering: exactly one of the following calls, from the handler or later --- */
 

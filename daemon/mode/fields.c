@@ -24,7 +24,7 @@ static int begin_file(struct fields *f)
 	safename_apart(&name, f->names, buf_span(&f->raw_name));
 	buf_printf(&f->shown, "%s%s", f->files ? ", " : "", name.p);
 	records_add(f->out, INBOX_FILE, buf_span(&name));
-	buf_done(&name);
+	buf_wipe(&name);
 	f->files++;
 	f->open = true;
 	return 0;
@@ -141,6 +141,9 @@ void fields_init(struct fields *f, const struct multipart_boundary *boundary,
 		 const struct fields_config *config, struct records *out)
 {
 	*f = (struct fields){.config = *config, .out = out, .names = names_new(4)};
+	if (config->taken.n) {
+		names_add(f->names, config->taken);
+	}
 	multipart_init(&f->mp, boundary, FIELDS_PARTS_MAX, &form_ops, f);
 }
 

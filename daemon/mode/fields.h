@@ -20,7 +20,8 @@
 #define FIELDS_PARTS_MAX 1000u
 
 struct fields_config {
-	bool files, text; /* what is accepted */
+	bool files, text;  /* what is accepted */
+	struct span taken; /* a name that no file gets, or none */
 	/* n more bytes of files or message have come: may they? */
 	enum refusal (*count)(void *ud, size_t n);
 	void *ud;

@@ -75,7 +75,7 @@ static void job_run(struct job *job)
 
 	switch (in->doing) {
 	case INTAKE_ADMIT:
-		in->result = inbox_room(inbox, inbox_least_size(inbox, in->expected), 3);
+		in->result = inbox_room(inbox, in->expected, 3);
 		if (in->measure && inbox_usage(inbox, &in->measured) < 0) {
 			in->measure = false;
 		}
@@ -373,10 +373,27 @@ static void committed(struct intake *in)
 	finish(in);
 }
 
+/* What is sealed takes up more than what came, and how much more is known only now. */
+static bool fits_quota(struct intake *in)
+{
+	uint64_t size = inbox_sub_size(in->sub);
+	uint64_t more = size > in->coming ? size - in->coming : 0;
+
+	if (receive_over_quota(in->r, more)) {
+		return false;
+	}
+	in->coming += more;
+	in->r->coming += more;
+	return true;
+}
+
 static void settled(struct intake *in)
 {
 	if (in->result < 0) {
 		refuse(in, refusal_of(in->result));
+	} else if (!fits_quota(in)) {
+		in->r->full = true;
+		refuse(in, REFUSED_FULL);
 	} else {
 		in->step = INTAKE_INTEND;
 		intend(in);
@@ -447,12 +464,12 @@ static void advance(struct intake *in)
 
 /* --- from outside --- */
 
-/* Bytes of content that a body of that length has at least; 0: not known. */
-static uint64_t expected_content(uint64_t total)
+/* Bytes on the disk that a body of that length comes to at least; 0: not known. */
+static uint64_t expected_size(const struct receive *r, uint64_t total)
 {
 	return total == HTTP_LENGTH_UNKNOWN || total < RECEIVE_FRAMING_SLACK
 		       ? 0
-		       : total - RECEIVE_FRAMING_SLACK;
+		       : inbox_least_size(r->inbox, total - RECEIVE_FRAMING_SLACK);
 }
 
 struct intake *intake_new(struct receive *r, const struct multipart_boundary *boundary,
@@ -461,6 +478,9 @@ struct intake *intake_new(struct receive *r, const struct multipart_boundary *bo
 	struct intake *in = xnew(struct intake);
 	const struct fields_config config = {.files = r->files,
 					     .text = r->text,
+					     .taken = inbox_seals(r->inbox)
+							      ? SPAN(INBOX_MESSAGE_NAME)
+							      : SPAN_NONE,
 					     .count = count_bytes,
 					     .ud = in};
 
@@ -474,7 +494,7 @@ struct intake *intake_new(struct receive *r, const struct multipart_boundary *bo
 	fields_init(&in->fields, boundary, &config, &in->records);
 	r->users++;
 	count_active(in);
-	in->expected = expected_content(total);
+	in->expected = expected_size(r, total);
 	in->measure = (r->full || receive_over_quota(r, in->expected + 1)) &&
 		      ev_now_ms(r->ev) - r->measured_ms >= MEASURE_MS;
 	submit(in, in->measure ? WORK_SLOW : WORK_FAST);

@@ -61,7 +61,7 @@ struct names *names_new(size_t n)
 void names_free(struct names *set)
 {
 	if (set) {
-		arena_done(&set->arena);
+		arena_wipe(&set->arena);
 		free(set->slots);
 		free(set);
 	}

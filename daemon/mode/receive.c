@@ -346,6 +346,9 @@ static void receive_request(struct mode *m, struct http_req *req)
 	bool ajax = span_eq(req->path, SPAN("/upload-ajax"));
 	bool upload = ajax || span_eq(req->path, SPAN("/upload"));
 
+	if (inbox_seals(r->inbox)) {
+		http_req_secret(req);
+	}
 	if (span_starts(req->path, SPAN(RESUMABLE_PATH))) {
 		resumable_request(r, req);
 	} else if (upload && req->method == HTTP_METHOD_POST) {

@@ -63,7 +63,7 @@ static void add_visible(struct buf *b, struct span raw)
 		}
 		s = span_from(s, n);
 	}
-	buf_done(&text);
+	buf_wipe(&text);
 }
 
 static size_t leading(struct span s)
@@ -132,8 +132,11 @@ static void add_composed(struct buf *b, struct span name)
 
 		buf_add(b, n >= 0 ? (const char *)out : cut.p, n >= 0 ? (size_t)n : cut.len);
 	}
+	if (out) {
+		explicit_bzero(out, strlen((const char *)out));
+	}
 	free(out);
-	buf_done(&cut);
+	buf_wipe(&cut);
 }
 
 static void add_safe(struct buf *b, struct span raw, size_t max)
@@ -158,9 +161,9 @@ static void add_safe(struct buf *b, struct span raw, size_t max)
 	}
 	buf_add_span(&whole, rest);
 	add_cut(b, buf_span(&whole), max);
-	buf_done(&visible);
-	buf_done(&clean);
-	buf_done(&whole);
+	buf_wipe(&visible);
+	buf_wipe(&clean);
+	buf_wipe(&whole);
 }
 
 void safename(struct buf *b, struct span raw)
@@ -181,5 +184,5 @@ void safename_apart(struct buf *b, struct names *set, struct span raw)
 		apart = names_tell_apart(set, buf_span(&name), false);
 	}
 	buf_add_span(b, apart);
-	buf_done(&name);
+	buf_wipe(&name);
 }
