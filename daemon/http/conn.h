@@ -124,6 +124,7 @@ struct http_server {
 	uid_t peer_uid;
 	char *assets;       /* NULL: error pages stand alone */
 	struct span fields; /* of every response: security, Server; preformatted */
+	struct span framed; /* instead of them, for one that is shown in a frame of ours */
 	struct listener *listener;
 	uint16_t port;
 	bool draining;

@@ -94,6 +94,7 @@ struct http_resp {
 	size_t n_fields, cap_fields;
 	struct arena *arena;
 	bool close;   /* Connection: close after it */
+	bool framed;  /* pages of ours may show it in a frame; the default policy otherwise */
 	bool invalid; /* private: a field was refused */
 };
 

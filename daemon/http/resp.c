@@ -209,7 +209,8 @@ static struct span build_head(struct http_exchange *x, const struct http_resp *r
 			      uint64_t length)
 {
 	const struct http_server *s = x->conn->server;
-	size_t n = LINES_MAX + s->fields.n;
+	struct span fields = resp->framed ? s->framed : s->fields;
+	size_t n = LINES_MAX + fields.n;
 
 	for (size_t i = 0; i < resp->n_fields; i++) {
 		n += resp->fields[i].name.n + resp->fields[i].value.n + 4;
@@ -220,7 +221,7 @@ static struct span build_head(struct http_exchange *x, const struct http_resp *r
 	put(&w, SPAN("HTTP/1.1 "));
 	put(&w, reason(resp->status));
 	put(&w, SPAN("\r\n"));
-	put(&w, s->fields);
+	put(&w, fields);
 	for (size_t i = 0; i < resp->n_fields; i++) {
 		put(&w, resp->fields[i].name);
 		put(&w, SPAN(": "));

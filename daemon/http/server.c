@@ -26,22 +26,25 @@ const struct http_limits http_limits_default = {
 	.linger_bytes = 64ull * 1024 * 1024,
 };
 
-#define DEFAULT_CSP                                                        \
-	"default-src 'self'; frame-ancestors 'none'; form-action 'self'; " \
+/* ancestors: who may frame it. */
+#define POLICY(ancestors)                                                         \
+	"default-src 'self'; frame-ancestors " ancestors "; form-action 'self'; " \
 	"base-uri 'self'; img-src 'self' data:;"
 
-static struct span format_fields(const char *csp)
+static struct span format_fields(const char *csp, const char *frame_options)
 {
 	struct buf b = BUF_INIT;
 
 	if (csp) {
-		buf_printf(&b, "Content-Security-Policy: %s\r\n", *csp ? csp : DEFAULT_CSP);
+		buf_printf(&b, "Content-Security-Policy: %s\r\n", csp);
 	}
-	buf_add_str(&b, "X-Frame-Options: DENY\r\n"
-			"X-Content-Type-Options: nosniff\r\n"
-			"Referrer-Policy: no-referrer\r\n"
-			"X-Xss-Protection: 1; mode=block\r\n"
-			"Server: OnionShare\r\n");
+	buf_printf(&b,
+		   "X-Frame-Options: %s\r\n"
+		   "X-Content-Type-Options: nosniff\r\n"
+		   "Referrer-Policy: no-referrer\r\n"
+		   "X-Xss-Protection: 1; mode=block\r\n"
+		   "Server: OnionShare\r\n",
+		   frame_options);
 	size_t n = b.len;
 
 	return span_of(buf_take(&b), n);
@@ -232,7 +235,9 @@ struct http_server *http_server_new(struct ev *ev, const struct http_server_conf
 	s->host = config->host ? xstrdup(config->host) : NULL;
 	s->peer_uid = config->peer_uid;
 	s->assets = config->assets ? xstrdup(config->assets) : NULL;
-	s->fields = format_fields(config->csp);
+	s->fields = format_fields(config->csp && !*config->csp ? POLICY("'none'") : config->csp,
+				  "DENY");
+	s->framed = format_fields(POLICY("'self'"), "SAMEORIGIN");
 	s->sweep_due = UINT64_MAX;
 	list_init(&s->conns);
 	list_init(&s->kicked);
@@ -294,6 +299,7 @@ static void maybe_free(struct http_server *s)
 
 	arena_done(&s->spare);
 	free((char *)(uintptr_t)s->fields.p);
+	free((char *)(uintptr_t)s->framed.p);
 	free(s->host);
 	free(s->assets);
 	free(s);

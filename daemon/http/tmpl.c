@@ -35,6 +35,22 @@ static bool is_plain(struct span s)
 	return true;
 }
 
+void tmpl_verbatim(struct buf *b, struct span s)
+{
+	size_t done = 0;
+
+	for (size_t i = 0; i < s.n; i++) {
+		const char *e = entity(s.p[i]);
+
+		if (e) {
+			buf_add(b, s.p + done, i - done);
+			buf_add_str(b, e);
+			done = i + 1;
+		}
+	}
+	buf_add_span(b, span_from(s, done));
+}
+
 void tmpl_text(struct buf *b, struct span s)
 {
 	struct buf visible = BUF_INIT;
@@ -44,15 +60,7 @@ void tmpl_text(struct buf *b, struct span s)
 		return;
 	}
 	utf8_escape(&visible, s);
-	for (size_t i = 0; i < visible.len; i++) {
-		const char *e = entity(visible.p[i]);
-
-		if (e) {
-			buf_add_str(b, e);
-		} else {
-			buf_add_char(b, visible.p[i]);
-		}
-	}
+	tmpl_verbatim(b, buf_span(&visible));
 	buf_done(&visible);
 }
 

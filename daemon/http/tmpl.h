@@ -18,6 +18,11 @@
  */
 void tmpl_text(struct buf *b, struct span s);
 /*
+ * The same, but nothing is made visible: what people write has such characters for good
+ * reasons (joiners in emoji and scripts). Only where it stands isolated, as in <bdi>.
+ */
+void tmpl_verbatim(struct buf *b, struct span s);
+/*
  * Adds a path of raw bytes for use in an address (RFC 3986 section 2.1): all but
  * unreserved characters and "/" is percent-encoded, so that it needs no HTML escaping.
  */
