@@ -31,7 +31,7 @@ struct span http_conn_stored(const struct http_conn *c)
 /* What people say to each other is wiped, what they ask for is not. */
 static void drop_stored(struct http_conn *c)
 {
-	if (c->up) {
+	if (c->up || c->secret) {
 		buf_wipe(&c->in);
 	} else {
 		buf_done(&c->in);
@@ -406,7 +406,7 @@ static void on_closed(void *ud)
 {
 	struct http_conn *c = ud;
 
-	arena_done(&c->arena);
+	arena_wipe(&c->arena);
 	drop_stored(c);
 	if (c->up) {
 		c->up->ops->release(c->up);
