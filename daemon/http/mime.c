@@ -172,3 +172,33 @@ const char *http_mime_type(struct span name)
 
 	return found ? found->type : unknown;
 }
+
+bool http_mime_shrinks(const char *type)
+{
+	static const struct span others[] = {
+		SPAN("application/json"),
+		SPAN("application/jsonl"),
+		SPAN("application/atom+xml"),
+		SPAN("application/manifest+json"),
+		SPAN("application/postscript"),
+		SPAN("application/rss+xml"),
+		SPAN("application/wasm"),
+		SPAN("application/xhtml+xml"),
+		SPAN("font/otf"),
+		SPAN("font/ttf"),
+		SPAN("image/bmp"),
+		SPAN("image/svg+xml"),
+		SPAN("image/vnd.microsoft.icon"),
+	};
+	struct span s = span_str(type);
+
+	if (span_starts(s, SPAN("text/"))) {
+		return true;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+		if (span_eq(s, others[i])) {
+			return true;
+		}
+	}
+	return false;
+}

@@ -71,25 +71,91 @@ static enum http_range_result resolve(const struct spec *spec, uint64_t length,
 	return HTTP_RANGE_PART;
 }
 
-enum http_range_result http_range_parse(struct span value, uint64_t length, uint64_t *ret_offset,
-					uint64_t *ret_length)
-{
-	struct span rest = value, unit = span_cut(&rest, '=');
-	struct spec spec;
-	unsigned count = 0;
+struct part {
+	uint64_t offset, length; /* length at least 1 */
+};
 
-	if (!rest.p || !span_eq_ci(unit, SPAN("bytes"))) {
-		return HTTP_RANGE_WHOLE;
+static uint64_t part_end(const struct part *p)
+{
+	return p->offset + p->length;
+}
+
+/* Parts that are one piece become one; what lies apart stays. */
+static unsigned join(struct part *parts, unsigned n)
+{
+	unsigned kept = 0;
+
+	/* Few, and in order most of the time. */
+	for (unsigned i = 1; i < n; i++) {
+		for (unsigned k = i; k > 0 && parts[k].offset < parts[k - 1].offset; k--) {
+			struct part other = parts[k];
+
+			parts[k] = parts[k - 1];
+			parts[k - 1] = other;
+		}
 	}
+	for (unsigned i = 1; i < n; i++) {
+		struct part *last = &parts[kept];
+
+		if (parts[i].offset > part_end(last)) {
+			parts[++kept] = parts[i];
+		} else if (part_end(&parts[i]) > part_end(last)) {
+			last->length = part_end(&parts[i]) - last->offset;
+		}
+	}
+	return n ? kept + 1 : 0;
+}
+
+/* The parts of a list that are there; -EINVAL: it is to be ignored. ret_asked: how many it names.
+ */
+static int parse_list(struct span list, uint64_t length, struct part parts[HTTP_RANGES_MAX],
+		      unsigned *ret_n, unsigned *ret_asked)
+{
+	struct span rest = list;
+	struct spec spec;
+
+	*ret_n = *ret_asked = 0;
 	while (rest.p) {
 		struct span item = span_trim(span_cut(&rest, ','));
+		struct part *p = &parts[*ret_n];
 
 		if (item.n == 0) {
 			continue;
 		}
-		if (++count > 1 || parse_spec(item, &spec) < 0) {
-			return HTTP_RANGE_WHOLE;
+		if (++*ret_asked > HTTP_RANGES_MAX || parse_spec(item, &spec) < 0) {
+			return -EINVAL;
+		}
+		switch (resolve(&spec, length, &p->offset, &p->length)) {
+		case HTTP_RANGE_WHOLE:
+			return -EINVAL;
+		case HTTP_RANGE_PART:
+			++*ret_n;
+			break;
+		case HTTP_RANGE_UNSATISFIABLE:
+			break;
 		}
 	}
-	return count ? resolve(&spec, length, ret_offset, ret_length) : HTTP_RANGE_WHOLE;
+	return 0;
+}
+
+enum http_range_result http_range_parse(struct span value, uint64_t length, uint64_t *ret_offset,
+					uint64_t *ret_length)
+{
+	struct span rest = value, unit = span_cut(&rest, '=');
+	struct part parts[HTTP_RANGES_MAX];
+	unsigned n, asked;
+
+	if (!rest.p || !span_eq_ci(unit, SPAN("bytes")) ||
+	    parse_list(rest, length, parts, &n, &asked) < 0 || asked == 0) {
+		return HTTP_RANGE_WHOLE;
+	}
+	if (n == 0) {
+		return HTTP_RANGE_UNSATISFIABLE;
+	}
+	if (join(parts, n) > 1) {
+		return HTTP_RANGE_WHOLE;
+	}
+	*ret_offset = parts[0].offset;
+	*ret_length = parts[0].length;
+	return HTTP_RANGE_PART;
 }

@@ -128,8 +128,8 @@ struct http_body http_body_source(struct http_source *src, uint64_t length);
 
 /*
  * A representation served with RFC 9110's conditions (section 13) and ranges
- * (section 14): 200, 206, 304, 412 or 416. One range is served as such; several
- * get the whole representation.
+ * (section 14): 200, 206, 304, 412 or 416. One range, or several that make one
+ * together, is served as such; several that lie apart get the whole (range.h).
  */
 struct http_repr {
 	uint64_t length;

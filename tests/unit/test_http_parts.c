@@ -7,6 +7,7 @@
 /* after those */
 #include <cmocka.h>
 
+#include "http/accept.h"
 #include "http/chunk.h"
 #include "http/cond.h"
 #include "http/mime.h"
@@ -102,6 +103,19 @@ static void each_range_is_resolved(void **state)
 		{SPAN("bytes=0-0"), 0, HTTP_RANGE_UNSATISFIABLE, 0, 0},
 		{SPAN("bytes=-1"), 0, HTTP_RANGE_WHOLE, 0, 0},
 		{SPAN("bytes=0-0,2-3"), 10, HTTP_RANGE_WHOLE, 0, 0},
+		{SPAN("bytes=0-3,4-6"), 10, HTTP_RANGE_PART, 0, 7},
+		{SPAN("bytes=4-6,0-3"), 10, HTTP_RANGE_PART, 0, 7},
+		{SPAN("bytes=0-8,2-3,-2"), 10, HTTP_RANGE_PART, 0, 10},
+		{SPAN("bytes=5-,0-4"), 10, HTTP_RANGE_PART, 0, 10},
+		{SPAN("bytes=2-3,2-3"), 10, HTTP_RANGE_PART, 2, 2},
+		{SPAN("bytes=1-2,99-"), 10, HTTP_RANGE_PART, 1, 2},
+		{SPAN("bytes=99-,50-60"), 10, HTTP_RANGE_UNSATISFIABLE, 0, 0},
+		{SPAN("bytes=1-2,5-4"), 10, HTTP_RANGE_WHOLE, 0, 0},
+		{SPAN("bytes=0-0,-1"), 10, HTTP_RANGE_WHOLE, 0, 0},
+		{SPAN("bytes=0-9,0-9,0-9,0-9,0-9,0-9,0-9,0-9,0-9,0-9,0-9,0-9,0-9,0-9,0-9,0-9"), 10,
+		 HTTP_RANGE_PART, 0, 10},
+		{SPAN("bytes=0-9,0-9,0-9,0-9,0-9,0-9,0-9,0-9,0-9,0-9,0-9,0-9,0-9,0-9,0-9,0-9,0-9"),
+		 10, HTTP_RANGE_WHOLE, 0, 0},
 		{SPAN("bytes=5-3"), 10, HTTP_RANGE_WHOLE, 0, 0},
 		{SPAN("bytes=-"), 10, HTTP_RANGE_WHOLE, 0, 0},
 		{SPAN("bytes=--1"), 10, HTTP_RANGE_WHOLE, 0, 0},
@@ -177,6 +191,83 @@ static void entity_tags_are_compared(void **state)
 				 cases[i].weak_matches);
 		assert_int_equal(http_cond_list_matches(cases[i].list, cases[i].etag, true),
 				 cases[i].strong_matches);
+	}
+}
+
+/* --- codings --- */
+
+static void each_weight_of_a_coding_counts(void **state)
+{
+	static const struct {
+		struct span value;
+		unsigned br, gzip, none;
+	} cases[] = {
+		{{NULL, 0}, 0, 0, 1},
+		{SPAN(""), 0, 0, 1},
+		{SPAN("gzip"), 0, 1000, 1},
+		{SPAN("gzip, deflate, br"), 1000, 1000, 1},
+		{SPAN("GZIP;Q=0.5"), 0, 500, 1},
+		{SPAN("x-gzip"), 0, 1000, 1},
+		{SPAN("gzip;q=0"), 0, 0, 1},
+		{SPAN("gzip;q=0.000, br ; q=0.123"), 123, 0, 1},
+		{SPAN("gzip; q=1.000"), 0, 1000, 1},
+		{SPAN("gzip;q=0."), 0, 0, 1},
+		{SPAN("*"), 1000, 1000, 1},
+		{SPAN("*;q=0"), 0, 0, 0},
+		{SPAN("identity;q=0"), 0, 0, 0},
+		{SPAN("identity, *;q=0"), 0, 0, 1000},
+		{SPAN("gzip;q=0.5, identity;q=0.8"), 0, 500, 800},
+		{SPAN("br;q=0.2, *;q=0.3"), 200, 300, 1},
+		{SPAN(" , ,gzip,, "), 0, 1000, 1},
+		/* malformed: as if not said */
+		{SPAN("gzip;q=1.001"), 0, 0, 1},
+		{SPAN("gzip;q=2"), 0, 0, 1},
+		{SPAN("gzip;q=-1"), 0, 0, 1},
+		{SPAN("gzip;q=0.1234"), 0, 0, 1},
+		{SPAN("gzip;q"), 0, 0, 1},
+		{SPAN("gzip;q="), 0, 0, 1},
+		{SPAN("gzip;q=0,5"), 0, 0, 1},
+		{SPAN("gzipped, abr, identityx"), 0, 0, 1},
+		{SPAN(";q=1"), 0, 0, 1},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct http_accept a = http_accept_parse(cases[i].value);
+
+		if (a.weight[HTTP_CODING_BR] != cases[i].br ||
+		    a.weight[HTTP_CODING_GZIP] != cases[i].gzip ||
+		    a.weight[HTTP_CODING_NONE] != cases[i].none) {
+			fail_msg("codings " SPAN_FMT ": %u %u %u", SPAN_ARG(cases[i].value),
+				 a.weight[0], a.weight[1], a.weight[2]);
+		}
+	}
+}
+
+static void a_coding_is_had_if_liked_as_well_as_none(void **state)
+{
+	struct http_accept a = http_accept_parse(SPAN("gzip;q=0.5, br;q=0.9, identity;q=0.8"));
+
+	(void)state;
+	assert_true(http_accept_has(&a, HTTP_CODING_BR));
+	assert_false(http_accept_has(&a, HTTP_CODING_GZIP));
+	assert_true(http_accept_has(&a, HTTP_CODING_NONE));
+	a = http_accept_parse(SPAN("*;q=0"));
+	assert_false(http_accept_has(&a, HTTP_CODING_GZIP));
+	assert_false(http_accept_has(&a, HTTP_CODING_NONE));
+}
+
+static void text_shrinks_and_pictures_do_not(void **state)
+{
+	static const char *const yes[] = {"a.html", "a.css", "a.js", "a.svg", "a.json", "a.wasm"};
+	static const char *const no[] = {"a.png", "a.webm", "a.zip", "a.woff2", "a", "a.tar.gz"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(yes); i++) {
+		assert_true(http_mime_shrinks(http_mime_type(span_str(yes[i]))));
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(no); i++) {
+		assert_false(http_mime_shrinks(http_mime_type(span_str(no[i]))));
 	}
 }
 
@@ -369,6 +460,9 @@ int main(void)
 		cmocka_unit_test(each_range_is_resolved),
 		cmocka_unit_test(a_thousand_ranges_are_the_whole),
 		cmocka_unit_test(entity_tags_are_compared),
+		cmocka_unit_test(each_weight_of_a_coding_counts),
+		cmocka_unit_test(a_coding_is_had_if_liked_as_well_as_none),
+		cmocka_unit_test(text_shrinks_and_pictures_do_not),
 		cmocka_unit_test(if_range_takes_one_strong_tag),
 		cmocka_unit_test(chunks_are_cut_at_any_step),
 		cmocka_unit_test(malformed_chunks_are_refused),
