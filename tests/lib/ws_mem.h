@@ -104,9 +104,17 @@ static inline void ws_mem_server_closed(void *ud)
 	((struct ws_mem *)ud)->server_closed = true;
 }
 
+/* Also from within a callback. */
+static inline void ws_mem_end_server(struct ws_mem *m)
+{
+	if (m->server) {
+		http_server_close(take_ptr(m->server), ws_mem_server_closed, m);
+	}
+}
+
 static inline void ws_mem_close(struct ws_mem *m)
 {
-	http_server_close(m->server, ws_mem_server_closed, m);
+	ws_mem_end_server(m);
 	mem_run(&m->io, &m->loop);
 	while (!m->server_closed) {
 		uv_run(&m->loop, UV_RUN_ONCE);
