@@ -8,6 +8,7 @@ import sys
 
 TYPES = {
     ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
     ".ico": "image/vnd.microsoft.icon",
 }
