@@ -169,6 +169,21 @@ static const struct field type_submission_fields[] = {
 };
 static STRUCT(type_submission, "Submission", "What a visitor has sent to a receive service.");
 
+ENUM(type_entry_kind, "EntryKind",
+     "Of what is handed over. file: a new one, with what its descriptor holds. more: that is put "
+     "behind what the last file holds.",
+     "directory", "file", "more")
+
+static const struct field type_entry_fields[] = {
+	F("name", STRING, NULLABLE,
+	  "The number of its path (\"0\" for the first), then the way to it: "
+	  "\"0/site/index.html\"."),
+	F("bytes", STRING, NULLABLE, "The same in base64, where it is not UTF-8."),
+	T("kind", type_entry_kind, 0, "What it is."),
+	END,
+};
+static STRUCT(type_entry, "Entry", "A file or directory that is handed over.");
+
 /* --- methods --- */
 
 static const struct field in_name[] = {
@@ -187,6 +202,8 @@ static const struct field in_Create[] = {
 	F("paths", STRING, NULLABLE | ARRAY,
 	  "What it serves, absolute. With a descriptor for each, opened by the caller, in their "
 	  "order."),
+	F("handover", STRING, NULLABLE,
+	  "What is served is this copy instead, and paths tell where it came from."),
 	F("options", OBJECT, NULLABLE, "By name, as in the section on options."),
 	F("ephemeral", BOOL, NULLABLE,
 	  "One-off: never saved, and gone with the connection that made it."),
@@ -207,6 +224,40 @@ static const struct field in_Create[] = {
 #define in_Status   nothing
 #define in_Reload   nothing
 #define out_Reload  nothing
+
+static const struct field in_Publish[] = {
+	F("name", STRING, 0, "The service's name."),
+	F("paths", STRING, ARRAY, "As for Create, descriptors too."),
+	F("handover", STRING, NULLABLE, "As for Create."),
+	END,
+};
+#define out_Publish       out_service
+#define in_AddContent     in_Publish
+#define out_AddContent    out_service
+#define out_RemoveContent out_service
+#define in_HandoverBegin  nothing
+
+static const struct field in_RemoveContent[] = {
+	F("name", STRING, 0, "The service's name."),
+	F("paths", STRING, ARRAY, "Of those that are shown with the service."),
+	END,
+};
+static const struct field out_HandoverBegin[] = {
+	F("handover", STRING, 0, "What the other calls know it by."),
+	END,
+};
+static const struct field in_HandoverPut[] = {
+	F("handover", STRING, 0, "From HandoverBegin."),
+	T("entries", type_entry, ARRAY,
+	  "At most 4096, directories before what is in them; with a descriptor for each that is no "
+	  "directory, in their order, at most 64."),
+	END,
+};
+static const struct field out_HandoverPut[] = {
+	F("bytes", INT, 0, "Copied of this call."),
+	F("done", BOOL, 0, "All of it is copied."),
+	END,
+};
 
 static const struct field in_Stop[] = {
 	F("name", STRING, 0, "The service's name."),
@@ -395,6 +446,21 @@ static const struct field out_InboxOpen[] = {
 	X(Rename, CONTROL, 0, "Gives a service another name. Its address stays.")                 \
 	X(Delete, CONTROL, 0, "Stops a service and deletes it with its address and keys.")        \
 	X(Keep, CONTROL, 0, "Makes a one-off service a saved one, at the same address.")          \
+	X(Publish, CONTROL, METHOD_DESCRIPTORS,                                                   \
+	  "Puts other content into the place of all that a service serves, while it runs or "     \
+	  "not: a visitor sees the old or the new, never a mixture. Answers when it is so.")      \
+	X(AddContent, CONTROL, METHOD_DESCRIPTORS,                                                \
+	  "Adds paths to what a service serves, in its root, as Publish does it. What was there " \
+	  "keeps its place.")                                                                     \
+	X(RemoveContent, CONTROL, 0,                                                              \
+	  "Takes paths out of what a service serves. The files in place stay; a copy is deleted " \
+	  "when nobody reads it any more.")                                                       \
+	X(HandoverBegin, CONTROL, 0,                                                              \
+	  "Begins to hand files over, of which the daemon keeps its own copy. Without a service " \
+	  "that takes it (Create, Publish, AddContent), it is gone with the connection.")         \
+	X(HandoverPut, CONTROL, METHOD_MAY_STREAM | METHOD_DESCRIPTORS,                           \
+	  "Hands over files that the caller opened, and answers when they are copied; with "      \
+	  "\"more\" also how far that is. After an error a new one must be begun.")               \
 	X(Status, READ, 0, "The daemon, Tor, and how many services there are.")                   \
 	X(Watch, READ, METHOD_MUST_STREAM,                                                        \
 	  "Tells what happens, an event a reply, until the connection ends. The first is a "      \
@@ -452,11 +518,10 @@ static const struct error_def control_errors[] = {
 };
 
 static const struct type_def *const control_types[] = {
-	&type_mode,       &type_state,   &type_key,        &type_transfers,
-	&type_webhook,    &type_service, &type_bootstrap,  &type_tor_status,
-	&type_counts,     &type_goal,    &type_event_kind, &type_direction,
-	&type_phase,      &type_file,    &type_part_kind,  &type_part,
-	&type_submission, NULL,
+	&type_mode,       &type_state,      &type_key,        &type_transfers, &type_webhook,
+	&type_service,    &type_bootstrap,  &type_tor_status, &type_counts,    &type_goal,
+	&type_event_kind, &type_direction,  &type_phase,      &type_file,      &type_part_kind,
+	&type_part,       &type_submission, &type_entry_kind, &type_entry,     NULL,
 };
 
 const struct interface interface_control = {

@@ -45,6 +45,44 @@ int fs_open_beneath(int dirfd, const char *path, int flags)
 			     RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
 }
 
+int fs_open_no_links(const char *path, int flags)
+{
+	return openat2_retry(AT_FDCWD, path, flags, RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
+}
+
+#ifndef RESOLVE_CACHED
+#define RESOLVE_CACHED 0x20
+#endif
+
+/* Kernels before 5.12 do not know how not to wait for a disk. */
+static int open_cached(int dirfd, const char *path, int flags, uint64_t resolve)
+{
+	struct open_how how = {
+		.flags = (uint64_t)(unsigned)(flags | O_CLOEXEC | O_NOFOLLOW),
+		.resolve = resolve | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | RESOLVE_CACHED,
+	};
+
+	if (!(flags & O_PATH)) {
+		how.flags |= O_NONBLOCK | O_NOCTTY;
+	}
+	long fd = syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
+
+	if (fd >= 0) {
+		return (int)fd;
+	}
+	return errno == EINVAL || errno == EINTR ? -EAGAIN : -errno;
+}
+
+int fs_open_beneath_cached(int dirfd, const char *path, int flags)
+{
+	return open_cached(dirfd, *path ? path : ".", flags, RESOLVE_BENEATH);
+}
+
+int fs_open_no_links_cached(const char *path, int flags)
+{
+	return open_cached(AT_FDCWD, path, flags, 0);
+}
+
 int fs_open_file_beneath(int dirfd, const char *path, struct stat *ret_st)
 {
 	struct stat st;

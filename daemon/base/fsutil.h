@@ -25,6 +25,16 @@ int fs_open_beneath(int dirfd, const char *path, int flags);
 int fs_open_file_beneath(int dirfd, const char *path, struct stat *ret_st);
 /* Opens an absolute path without following a link in its last part. */
 int fs_open_nofollow(const char *path, int flags);
+/* Opens an absolute path without following a link anywhere in it; no O_CREAT. -ELOOP: there is one.
+ */
+int fs_open_no_links(const char *path, int flags);
+
+/*
+ * The same two for the loop thread: they never wait for a disk. -EAGAIN: what is
+ * known in memory is not enough, another thread has to ask.
+ */
+int fs_open_beneath_cached(int dirfd, const char *path, int flags);
+int fs_open_no_links_cached(const char *path, int flags);
 
 /* Makes dir and what is missing above it; those made get mode. An existing one is left as it is. */
 int fs_mkdir_p(const char *dir, mode_t mode, struct error *err);

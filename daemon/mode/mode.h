@@ -12,6 +12,7 @@
 
 #include "ev/ev.h"
 #include "http/req.h"
+#include "mode/content.h"
 #include "proto/base/error.h"
 
 struct mode; /* each mode's own struct begins with it */
@@ -73,8 +74,8 @@ struct mode_spec {
 	const char *title;        /* NULL: none */
 	const json_t *options;    /* of this mode, validated, complete with defaults; borrowed */
 	const uint8_t *secret;    /* 32 bytes, the service's own, stable: keys of validators */
-	const char *const *paths; /* content, absolute, NULL at the end; share and website */
-	const char *data_dir;     /* receive */
+	struct mode_content *content; /* share and website; the mode takes a reference of its own */
+	const char *data_dir;         /* receive */
 };
 
 struct mode_ops {
@@ -96,9 +97,11 @@ struct mode_ops {
 	 * The content is another from now on (publish, add, remove). Who asks after
 	 * done sees the new one, whoever is in the middle of a response finishes from the
 	 * old; err: nothing has changed. done comes later, once, unless stop was
-	 * called before; no second call until then. NULL: a mode without content.
+	 * called before; no second call until then. A reference to content is the
+	 * mode's until it serves another, and nobody reads from it any more.
+	 * NULL: a mode without content.
 	 */
-	void (*replace)(struct mode *m, const char *const *paths,
+	void (*replace)(struct mode *m, struct mode_content *content,
 			void (*done)(void *ud, const struct error *err), void *ud);
 	/* Transfers that a drain should wait for. */
 	unsigned (*active)(const struct mode *m);

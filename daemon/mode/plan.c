@@ -92,7 +92,7 @@ static int plan_zip(struct plan *p, struct error *err)
 	return 0;
 }
 
-int plan_make(const char *const *paths, const uint8_t key[32], const struct mode_host *host,
+int plan_make(const uint8_t key[32], const struct mode_host *host,
 	      const struct tree_options *options, struct plan **ret, struct error *err)
 {
 	struct plan *p = xnew(struct plan);
@@ -101,7 +101,7 @@ int plan_make(const char *const *paths, const uint8_t key[32], const struct mode
 	p->refs = 1;
 	p->host = *host;
 	memcpy(p->key, key, sizeof(p->key));
-	r = tree_walk(paths, key, options, &p->tree, err);
+	r = tree_walk((const char *const *)options->content->paths, key, options, &p->tree, err);
 	if (r == 0 && !p->tree->single) {
 		r = plan_zip(p, err);
 	}
@@ -128,6 +128,7 @@ void plan_unref(struct plan *p)
 	free(p->entries);
 	zip_layout_done(&p->zip);
 	zip_sums_done(&p->sums);
+	mode_content_unref(p->content);
 	crypto_wipe(p->key, sizeof(p->key));
 	free(p);
 }

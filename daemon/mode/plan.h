@@ -31,10 +31,14 @@ struct plan {
 	} etags[PLAN_ETAGS];
 	uint8_t key[32];
 	struct mode_host host;
+	struct mode_content *content; /* a reference: files are opened as long as there is a plan */
 };
 
-/* As tree_walk, and like it for the pool. One reference, the caller's. */
-int plan_make(const char *const *paths, const uint8_t key[32], const struct mode_host *host,
+/*
+ * As tree_walk of options->content, and like it for the pool. One reference, the
+ * caller's, who puts one to the content into it, on the loop.
+ */
+int plan_make(const uint8_t key[32], const struct mode_host *host,
 	      const struct tree_options *options, struct plan **ret, struct error *err);
 struct plan *plan_ref(struct plan *p);
 void plan_unref(struct plan *p);

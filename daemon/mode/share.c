@@ -24,7 +24,8 @@
 struct walk_job {
 	struct job job;
 	struct share *share;
-	bool first;
+	struct mode_content *content;
+	bool strict; /* the first look at this content: everything must be there */
 	uint64_t took_ms;
 	int result;
 	struct plan *plan;
@@ -32,6 +33,11 @@ struct walk_job {
 };
 
 static void free_if_over(struct share *s);
+
+static struct share *share_of(struct mode *m)
+{
+	return container_of(m, struct share, mode);
+}
 
 /* --- what a person is told --- */
 
@@ -68,12 +74,15 @@ static void walk_run(struct job *job)
 {
 	struct walk_job *w = container_of(job, struct walk_job, job);
 	struct share *s = w->share;
-	const struct tree_options options = {.strict = w->first, .cancel = &s->cancel};
+	const struct tree_options options = {
+		.strict = w->strict,
+		.cancel = &s->cancel,
+		.content = w->content,
+	};
 	uint64_t start = uv_hrtime();
 
 	/* Of the share it reads only what never changes. */
-	w->result = plan_make((const char *const *)s->paths, s->key, &s->host, &options, &w->plan,
-			      &w->err);
+	w->result = plan_make(s->key, &s->host, &options, &w->plan, &w->err);
 	w->took_ms = (uv_hrtime() - start) / 1000000;
 }
 
@@ -81,7 +90,7 @@ static void use_plan(struct share *s, struct plan *p)
 {
 	free(s->notice);
 	s->notice = make_notice(p->tree);
-	if (s->plan && s->plan->tree->single == p->tree->single &&
+	if (s->plan && s->plan->content == p->content && s->plan->tree->single == p->tree->single &&
 	    crypto_equal(s->plan->tree->digest, p->tree->digest, SHA256_SIZE)) {
 		plan_unref(p);
 		return;
@@ -160,35 +169,59 @@ static void later_walk_done(struct share *s, struct walk_job *w)
 	answer_waiting(s);
 }
 
+/* How long this look is good for. */
+static void looked(struct share *s, const struct walk_job *w)
+{
+	s->checked_ms = ev_now_ms(s->ev);
+	s->interval_ms = LOOK_FACTOR * w->took_ms > LOOK_MS ? LOOK_FACTOR * w->took_ms : LOOK_MS;
+	s->stale = false;
+}
+
+static void walk_job_free(struct walk_job *w)
+{
+	plan_unref(w->plan);
+	mode_content_unref(w->content);
+	error_done(&w->err);
+	free(w);
+}
+
 static void walk_done(struct job *job)
 {
 	struct walk_job *w = container_of(job, struct walk_job, job);
 	struct share *s = w->share;
 
-	s->walk = NULL;
-	s->checked_ms = ev_now_ms(s->ev);
-	s->interval_ms = LOOK_FACTOR * w->took_ms > LOOK_MS ? LOOK_FACTOR * w->took_ms : LOOK_MS;
-	s->stale = false;
-	if (s->stopping) {
-		free_if_over(s);
-	} else if (w->first) {
-		first_walk_done(s, w);
-	} else {
-		later_walk_done(s, w);
+	if (w->plan) {
+		w->plan->content = mode_content_ref(w->content);
 	}
-	plan_unref(w->plan);
-	error_done(&w->err);
-	free(w);
+	s->walk = NULL;
+	if (s->stopping) {
+		walk_job_free(w);
+		free_if_over(s);
+		return;
+	}
+	if (w->content != s->content) {
+		answer_waiting(s); /* replaced meanwhile, and looked at then */
+	} else {
+		looked(s, w);
+		if (w->strict) {
+			first_walk_done(s, w);
+		} else {
+			later_walk_done(s, w);
+		}
+	}
+	walk_job_free(w);
 }
 
-static void walk(struct share *s, bool first)
+static struct walk_job *walk(struct share *s, struct mode_content *content, bool strict,
+			     void (*done)(struct job *job))
 {
 	struct walk_job *w = xnew(struct walk_job);
 
 	w->share = s;
-	w->first = first;
-	s->walk = w;
-	work_submit(s->ev->work, WORK_SLOW, &w->job, walk_run, walk_done);
+	w->content = mode_content_ref(content);
+	w->strict = strict;
+	work_submit(s->ev->work, WORK_SLOW, &w->job, walk_run, done);
+	return w;
 }
 
 bool share_is_fresh(const struct share *s)
@@ -199,8 +232,53 @@ bool share_is_fresh(const struct share *s)
 void share_refresh(struct share *s)
 {
 	if (!s->walk) {
-		walk(s, false);
+		s->walk = walk(s, s->content, false, walk_done);
 	}
+}
+
+/* --- other content --- */
+
+static void use_content(struct share *s, struct walk_job *w)
+{
+	mode_content_unref(s->content);
+	s->content = mode_content_ref(w->content);
+	looked(s, w);
+	use_plan(s, take_ptr(w->plan));
+}
+
+static void replace_done(struct job *job)
+{
+	struct walk_job *w = container_of(job, struct walk_job, job);
+	struct share *s = w->share;
+
+	if (w->plan) {
+		w->plan->content = mode_content_ref(w->content);
+	}
+	s->replacing = NULL;
+	if (s->stopping) {
+		walk_job_free(w);
+		free_if_over(s);
+		return;
+	}
+	if (w->result == 0 && s->finished) {
+		w->result = error_set_kind(&w->err, ESHUTDOWN, ERROR_INVALID_STATE, "stopping",
+					   NULL, "the share has done its work and stops");
+	}
+	if (w->result == 0) {
+		use_content(s, w);
+	}
+	s->replaced(s->replaced_ud, w->result < 0 ? &w->err : NULL);
+	walk_job_free(w);
+}
+
+static void share_replace(struct mode *m, struct mode_content *content,
+			  void (*done)(void *ud, const struct error *err), void *ud)
+{
+	struct share *s = share_of(m);
+
+	s->replaced = done;
+	s->replaced_ud = ud;
+	s->replacing = walk(s, content, true, replace_done);
 }
 
 /* --- life --- */
@@ -225,21 +303,6 @@ static void make_zip_name(struct share *s)
 	snprintf(s->zip_name, sizeof(s->zip_name), "onionshare_%.6s.zip", text);
 }
 
-static char **copy_paths(const char *const *paths)
-{
-	size_t n = 0;
-
-	while (paths[n]) {
-		n++;
-	}
-	char **copy = xcalloc(n + 1, sizeof(*copy));
-
-	for (size_t i = 0; i < n; i++) {
-		copy[i] = xstrdup(paths[i]);
-	}
-	return copy;
-}
-
 static bool option_is_true(const json_t *options, const char *name)
 {
 	return json_is_true(json_object_get(options, name));
@@ -262,7 +325,7 @@ static struct mode *share_start(struct ev *ev, const struct mode_spec *spec,
 	s->ev = ev;
 	s->host = *host;
 	s->title = spec->title ? xstrdup(spec->title) : NULL;
-	s->paths = copy_paths(spec->paths);
+	s->content = mode_content_ref(spec->content);
 	memcpy(s->key, spec->secret, sizeof(s->key));
 	s->autostop = !option_is_true(spec->options, "no_autostop_sharing");
 	s->log_filenames = option_is_true(spec->options, "log_filenames");
@@ -273,13 +336,8 @@ static struct mode *share_start(struct ev *ev, const struct mode_spec *spec,
 	list_init(&s->waiting);
 	downloads_init(&s->downloads, ev, &s->host, s->autostop, max_downloads(spec->options),
 		       downloads_finished, s);
-	walk(s, true);
+	s->walk = walk(s, s->content, true, walk_done);
 	return &s->mode;
-}
-
-static struct share *share_of(struct mode *m)
-{
-	return container_of(m, struct share, mode);
 }
 
 static void share_request(struct mode *m, struct http_req *req)
@@ -295,7 +353,7 @@ static void share_request(struct mode *m, struct http_req *req)
 
 static void free_if_over(struct share *s)
 {
-	if (!s->closed || s->walk || s->users || s->restoring) {
+	if (!s->closed || s->walk || s->replacing || s->users || s->restoring) {
 		return;
 	}
 	void (*stopped)(void *) = s->stopped;
@@ -304,10 +362,7 @@ static void free_if_over(struct share *s)
 	plan_unref(s->plan);
 	page_unref(s->root_page);
 	openfiles_clear(&s->files);
-	for (char **p = s->paths; *p; p++) {
-		free(*p);
-	}
-	free(s->paths);
+	mode_content_unref(s->content);
 	free(s->title);
 	free(s->notice);
 	crypto_wipe(s->key, sizeof(s->key));
@@ -359,6 +414,7 @@ const struct mode_ops mode_share = {
 	.start = share_start,
 	.request = share_request,
 	.stop = share_stop,
+	.replace = share_replace,
 	.active = share_active,
 	.notice = share_notice,
 };

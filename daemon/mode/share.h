@@ -22,7 +22,8 @@ struct share {
 	struct mode mode;
 	struct ev *ev;
 	struct mode_host host;
-	char *title, **paths;
+	char *title;
+	struct mode_content *content;
 	uint8_t key[32];
 	bool autostop, log_filenames;
 	char zip_name[32]; /* onionshare_abcdef.zip */
@@ -37,6 +38,9 @@ struct share {
 
 	/* looking at the files again */
 	struct walk_job *walk;
+	struct walk_job *replacing; /* other content is looked at; NULL: none */
+	void (*replaced)(void *ud, const struct error *err);
+	void *replaced_ud;
 	bool stale;           /* something was not as planned */
 	uint64_t checked_ms;  /* the end of the last look ... */
 	uint64_t interval_ms; /* ... which is good for so long */

@@ -133,20 +133,26 @@ size_t tree_zip_path(const struct tree *t, uint32_t i, char *ret)
 	return n;
 }
 
-/* The shared path that i lies beneath, or is (*ret_rel is "" then). */
-static const char *locate(const struct tree *t, uint32_t i, char ret_rel[TREE_PATH_ROOM])
+uint32_t tree_source(const struct tree *t, uint32_t i, uint32_t *ret_top)
 {
 	uint32_t top = i;
 
-	if (!t->path_of) {
-		ret_rel[join(t, i, TREE_ROOT, tree_name, ret_rel)] = '\0';
-		return t->paths[0];
-	}
-	while (t->entries[top].parent != TREE_ROOT) {
+	while (t->path_of && t->entries[top].parent != TREE_ROOT) {
 		top = t->entries[top].parent;
 	}
+	uint32_t path = t->path_of ? t->path_of[top - t->entries[TREE_ROOT].dir.first] : 0;
+
+	*ret_top = t->spread && path == 0 ? TREE_ROOT : top;
+	return path;
+}
+
+/* The shared path that i lies beneath, or is (*ret_rel is "" then). */
+static const char *locate(const struct tree *t, uint32_t i, char ret_rel[TREE_PATH_ROOM])
+{
+	uint32_t top, path = tree_source(t, i, &top);
+
 	ret_rel[join(t, i, top, tree_name, ret_rel)] = '\0';
-	return t->paths[t->path_of[top - t->entries[TREE_ROOT].dir.first]];
+	return t->paths[path];
 }
 
 /* --- opening --- */
@@ -173,9 +179,9 @@ int tree_open(const struct tree *t, uint32_t i)
 	int fd;
 
 	if (*rel == '\0') {
-		fd = fs_open_nofollow(path, O_RDONLY);
+		fd = fs_open_no_links(path, O_RDONLY);
 	} else {
-		_cleanup_close_ int root = fs_open_nofollow(path, O_RDONLY | O_DIRECTORY);
+		_cleanup_close_ int root = fs_open_no_links(path, O_RDONLY | O_DIRECTORY);
 
 		fd = root < 0 ? root : fs_open_beneath(root, rel, O_RDONLY);
 	}

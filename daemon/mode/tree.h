@@ -5,9 +5,10 @@
  * never opened or followed, here and when a file is opened later; so is what
  * cannot be read (and is counted), and what vanishes meanwhile.
  *
- * One directory alone is the root itself. Several paths stand in a root under
- * their own names; where two would be equal, the later one in the list gets
- * "-1", "-2" ... before its extension (a directory: at the end).
+ * How the paths stand in the root is a matter of layout (mode/content.h): what is in
+ * a directory is the root itself, or each path is in it by its own name, or both.
+ * Where two names would be equal, the later one in the list gets "-1", "-2" ...
+ * before its extension (a directory: at the end).
  *
  * A tree never changes once it is made, so any thread may read it. Memory: 40
  * bytes and its name for each entry.
@@ -20,11 +21,13 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "mode/content.h"
 #include "proto/base/crypto.h"
 #include "proto/base/error.h"
 #include "proto/base/span.h"
 
 #define TREE_MAX_ENTRIES 1000000u
+#define TREE_TOPS_MAX    64u /* paths */
 #define TREE_MAX_DEPTH   128u
 #define TREE_MAX_PATH    4095u /* bytes, beneath a shared path */
 
@@ -56,7 +59,8 @@ struct tree {
 	uint32_t n;
 	char *names;
 	char **paths;      /* the shared ones, NULL at the end */
-	uint32_t *path_of; /* of each child of the root; NULL: the root is paths[0] itself */
+	uint32_t *path_of; /* of each child of the root; NULL: all are in paths[0] */
+	bool spread;       /* what is in paths[0] is in the root, not paths[0] itself */
 	bool single;       /* one file, shared as such */
 	uint64_t total;    /* bytes of all files */
 	uint32_t files;
@@ -71,6 +75,8 @@ struct tree_options {
 	bool strict;               /* every path must be there and readable; else only some must */
 	const atomic_bool *cancel; /* once true: -ECANCELED; may be NULL */
 	uint32_t max_entries;      /* 0: TREE_MAX_ENTRIES */
+	/* Its layout, and whether it allows what is found; NULL: MODE_LAYOUT_ALONE, all. */
+	const struct mode_content *content;
 };
 
 /* Blocks: for the pool. key: of the digest. */
@@ -103,6 +109,11 @@ size_t tree_path(const struct tree *t, uint32_t i, char *ret);
  * its neighbours), no backslash, "/" behind a directory. ret holds ZIP_NAME_MAX bytes.
  */
 size_t tree_zip_path(const struct tree *t, uint32_t i, char *ret);
+/*
+ * The shared path that i is beneath, or is itself: its place among paths, and in
+ * *ret_top the ancestor below which names count from it (TREE_ROOT where it is spread).
+ */
+uint32_t tree_source(const struct tree *t, uint32_t i, uint32_t *ret_top);
 
 /*
  * On the pool. The file as it was seen: a descriptor, or -errno; -ESTALE: it
@@ -111,3 +122,8 @@ size_t tree_zip_path(const struct tree *t, uint32_t i, char *ret);
 int tree_open(const struct tree *t, uint32_t i);
 /* Does not block on local disks: it asks about an open file. */
 int tree_check(const struct tree *t, uint32_t i, int fd);
+
+/* Why the path cannot be served, in words; code as of errno. -code. */
+int tree_path_error(struct error *err, const char *path, int code);
+/* The name by which a shared path stands in the root. */
+struct span tree_base_name(const char *path);

@@ -40,7 +40,7 @@ static void user_name(char *ret, size_t size)
 	}
 }
 
-static int path_error(struct error *err, const char *path, int code)
+int tree_path_error(struct error *err, const char *path, int code)
 {
 	char user[64];
 
@@ -59,8 +59,13 @@ static int path_error(struct error *err, const char *path, int code)
 		return error_set_kind(err, code, ERROR_PATH_NOT_READABLE, path,
 				      "it is neither a file nor a directory",
 				      "%s is neither a file nor a directory", path);
-	case EACCES:
 	case EPERM:
+		return error_set_kind(err, code, ERROR_PATH_NOT_READABLE, path,
+				      "it is not for everybody",
+				      "%s belongs to somebody else, and not everybody may read it; "
+				      "share a copy of it (--copy)",
+				      path);
+	case EACCES:
 		user_name(user, sizeof(user));
 		return error_set_kind(
 			err, code, ERROR_PATH_NOT_READABLE, path, strerror(code),
@@ -205,9 +210,16 @@ static bool is_readable(int dirfd, const char *name, bool is_dir)
 			 AT_EACCESS | AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+/* path: which of the shared ones it is, or is in */
+static bool is_allowed(const struct walk *w, uint32_t path, const struct stat *st)
+{
+	return !w->options->content || mode_content_allows(w->options->content, path, st);
+}
+
 /* One name found in a directory. */
 static int visit(struct walk *w, int dirfd, uint32_t dir, struct span path, const char *name)
 {
+	uint32_t top, of = tree_source(w->t, dir, &top);
 	struct stat st;
 	struct span s = span_str(name);
 
@@ -221,7 +233,7 @@ static int visit(struct walk *w, int dirfd, uint32_t dir, struct span path, cons
 		*(S_ISLNK(st.st_mode) ? &w->t->links : &w->t->special) += 1;
 		return 0;
 	}
-	if (!is_readable(dirfd, name, S_ISDIR(st.st_mode))) {
+	if (!is_allowed(w, of, &st) || !is_readable(dirfd, name, S_ISDIR(st.st_mode))) {
 		note_unreadable(w, path, s);
 		return 0;
 	}
@@ -245,12 +257,11 @@ static unsigned depth(const struct tree *t, uint32_t i)
 	return n;
 }
 
-/* fd is taken. path: of the directory below the root, for people. */
-static int read_dir(struct walk *w, int fd, uint32_t dir, struct span path)
+/* fd is taken. Adds what is in it behind all others. path: below the root, for people. */
+static int list_dir(struct walk *w, int fd, uint32_t dir, struct span path)
 {
 	DIR *d = fdopendir(fd);
 	struct dirent *entry;
-	uint32_t first = w->t->n;
 	int r = 0;
 
 	if (!d) {
@@ -268,6 +279,14 @@ static int read_dir(struct walk *w, int fd, uint32_t dir, struct span path)
 		r = visit(w, dirfd(d), dir, path, entry->d_name);
 	}
 	closedir(d);
+	return r;
+}
+
+static int read_dir(struct walk *w, int fd, uint32_t dir, struct span path)
+{
+	uint32_t first = w->t->n;
+	int r = list_dir(w, fd, dir, path);
+
 	if (r == 0) {
 		close_dir(w, dir, first);
 	}
@@ -276,42 +295,53 @@ static int read_dir(struct walk *w, int fd, uint32_t dir, struct span path)
 
 /* A shared path beneath which directories are read, open as long as they follow each other. */
 struct open_root {
-	uint32_t top; /* TREE_NONE: none yet */
+	uint32_t path; /* TREE_NONE: none yet */
 	int fd;
 };
 
-static const char *root_path(const struct tree *t, uint32_t top)
+/* Was it another when its name was found? Then it is looked at next time. */
+static int check_dir(const struct walk *w, uint32_t path, int fd)
 {
-	return t->path_of ? t->paths[t->path_of[top - t->entries[TREE_ROOT].dir.first]]
-			  : t->paths[0];
+	struct stat st;
+
+	if (fstat(fd, &st) < 0) {
+		return -errno;
+	}
+	return is_allowed(w, path, &st) ? 0 : -EPERM;
+}
+
+static int open_dir(struct walk *w, struct open_root *root, uint32_t dir, char *path, size_t len)
+{
+	const struct tree *t = w->t;
+	uint32_t top, of = tree_source(t, dir, &top);
+	/* A top's own name is not in the path beneath it. */
+	size_t skip = top == TREE_ROOT ? 0 : t->entries[top].name_len + (top != dir);
+
+	path[len] = '\0';
+	if (root->path != of) {
+		close_fdp(&root->fd);
+		root->path = of;
+		root->fd = fs_open_no_links(t->paths[of], O_RDONLY | O_DIRECTORY);
+	}
+	int fd = root->fd < 0 ? root->fd
+			      : fs_open_beneath(root->fd, path + skip, O_RDONLY | O_DIRECTORY);
+	int r = fd < 0 ? fd : check_dir(w, of, fd);
+
+	if (r < 0 && fd >= 0) {
+		close(fd);
+	}
+	return r < 0 ? r : fd;
 }
 
 static int walk_dir(struct walk *w, struct open_root *root, uint32_t dir)
 {
-	struct tree *t = w->t;
 	char path[TREE_PATH_ROOM];
-	size_t len = tree_path(t, dir, path), skip = 0;
-	uint32_t top = dir;
+	size_t len = tree_path(w->t, dir, path);
 
-	if (depth(t, dir) >= TREE_MAX_DEPTH) {
+	if (depth(w->t, dir) >= TREE_MAX_DEPTH) {
 		return limit_error(w, "levels of directories", TREE_MAX_DEPTH);
 	}
-	path[len] = '\0';
-	if (t->path_of) {
-		while (t->entries[top].parent != TREE_ROOT) {
-			top = t->entries[top].parent;
-		}
-		skip = t->entries[top].name_len + (top != dir);
-	} else {
-		top = TREE_ROOT;
-	}
-	if (root->top != top) {
-		close_fdp(&root->fd);
-		root->top = top;
-		root->fd = fs_open_nofollow(root_path(t, top), O_RDONLY | O_DIRECTORY);
-	}
-	int fd = root->fd < 0 ? root->fd
-			      : fs_open_beneath(root->fd, path + skip, O_RDONLY | O_DIRECTORY);
+	int fd = open_dir(w, root, dir, path, len);
 
 	if (fd == -EMFILE || fd == -ENFILE || fd == -ENOMEM) {
 		return error_set(w->err, -fd, "cannot look into a directory: %s", strerror(-fd));
@@ -320,7 +350,7 @@ static int walk_dir(struct walk *w, struct open_root *root, uint32_t dir)
 		if (fd != -ENOENT && fd != -ENOTDIR && fd != -ELOOP) { /* else it vanished */
 			note_unreadable(w, SPAN(""), span_of(path, len));
 		}
-		t->entries[dir].dir.first = t->n;
+		w->t->entries[dir].dir.first = w->t->n;
 		return 0;
 	}
 	return read_dir(w, fd, dir, span_of(path, len));
@@ -333,7 +363,7 @@ static bool is_cancelled(const struct walk *w)
 
 static int walk_below(struct walk *w)
 {
-	struct open_root root = {.top = TREE_NONE, .fd = -1};
+	struct open_root root = {.path = TREE_NONE, .fd = -1};
 	int r = 0;
 
 	for (uint32_t i = w->t->path_of ? 1 : TREE_ROOT; r == 0 && i < w->t->n; i++) {
@@ -349,10 +379,16 @@ static int walk_below(struct walk *w)
 
 /* --- shared paths --- */
 
-/* 0 or -errno */
-static int look_at(const char *path, struct stat *st)
+/* 0 or -errno; -EPERM: the user who chose it may not show it */
+static int look_at(const struct walk *w, uint32_t i, struct stat *st)
 {
-	if (fstatat(AT_FDCWD, path, st, AT_SYMLINK_NOFOLLOW) < 0) {
+	const char *path = w->t->paths[i];
+	_cleanup_close_ int fd = fs_open_no_links(path, O_PATH);
+
+	if (fd < 0) {
+		return fd;
+	}
+	if (fstat(fd, st) < 0) {
 		return -errno;
 	}
 	if (S_ISLNK(st->st_mode)) {
@@ -361,10 +397,13 @@ static int look_at(const char *path, struct stat *st)
 	if (!S_ISREG(st->st_mode) && !S_ISDIR(st->st_mode)) {
 		return -EINVAL;
 	}
-	return is_readable(AT_FDCWD, path, S_ISDIR(st->st_mode)) ? 0 : -errno;
+	if (!is_readable(AT_FDCWD, path, S_ISDIR(st->st_mode))) {
+		return errno == EPERM ? -EACCES : -errno;
+	}
+	return is_allowed(w, i, st) ? 0 : -EPERM;
 }
 
-static struct span base_name(const char *path)
+struct span tree_base_name(const char *path)
 {
 	struct span s = span_str(path);
 
@@ -392,68 +431,137 @@ static int compare_tops(const void *a, const void *b, void *names)
 	return compare_entries(&((const struct top *)a)->e, &((const struct top *)b)->e, names);
 }
 
-static int add_tops(struct walk *w, size_t n_paths)
+/* The children of the root so far, and in which path each of them is. */
+struct tops {
+	uint32_t path_of[TREE_TOPS_MAX]; /* of those that were added as such */
+	uint32_t first;                  /* the first of them: what is before is in paths[0] */
+	struct names *names;
+};
+
+/* What is in paths[0], a directory, goes into the root. */
+static int add_spread(struct walk *w, struct tops *tops)
 {
-	bool strict = w->options->strict;
 	struct tree *t = w->t;
-	struct top *tops = xcalloc(n_paths, sizeof(*tops));
-	struct names *set = names_new(n_paths);
-	struct error last = ERROR_INIT;
-	uint32_t n = 0;
-	int r = 0;
+	struct open_root root = {.path = TREE_NONE, .fd = -1};
+	char path[TREE_PATH_ROOM];
+	int fd = open_dir(w, &root, TREE_ROOT, path, 0);
 
-	for (uint32_t i = 0; i < n_paths; i++) {
-		struct stat st = {0};
-		int code = look_at(t->paths[i], &st);
-		/* Also one that is missing now keeps its name from others. */
-		struct span name =
-			names_tell_apart(set, base_name(t->paths[i]), S_ISDIR(st.st_mode));
-
-		if (code < 0) {
-			r = path_error(&last, t->paths[i], -code);
-			if (strict) {
-				break;
-			}
-			note_unreadable(w, SPAN(""), name);
-			continue;
+	close_fdp(&root.fd);
+	if (fd < 0) {
+		tree_path_error(w->err, t->paths[0], -fd);
+		if (!w->options->strict) {
+			note_unreadable(w, SPAN(""), tree_base_name(t->paths[0]));
 		}
-		tops[n].path = i;
-		tops[n].e = entry_of(&st, TREE_ROOT);
-		tops[n].e.name_at = add_name(w, name);
-		tops[n].e.name_len = (uint16_t)name.n;
-		n++;
+		return fd;
 	}
-	names_free(set);
-	if (r < 0 && (strict || n == 0)) {
-		error_move(w->err, &last);
-		free(tops);
-		return r;
+	int r = list_dir(w, fd, TREE_ROOT, SPAN(""));
+
+	for (uint32_t i = 1; r == 0 && i < t->n; i++) {
+		names_add(tops->names, tree_name(t, i));
 	}
-	error_done(&last);
-	qsort_r(tops, n, sizeof(*tops), compare_tops, w->names.p);
+	tops->first = t->n;
+	return r;
+}
+
+/* One path, under its own name. */
+static int add_top(struct walk *w, struct tops *tops, uint32_t path)
+{
+	struct tree *t = w->t;
+	struct stat st = {0};
+	int code = look_at(w, path, &st);
+	/* Also one that is missing now keeps its name from others. */
+	struct span name =
+		names_tell_apart(tops->names, tree_base_name(t->paths[path]), S_ISDIR(st.st_mode));
+
+	if (code < 0) {
+		tree_path_error(w->err, t->paths[path], -code);
+		if (!w->options->strict) {
+			note_unreadable(w, SPAN(""), name);
+		}
+		return code;
+	}
+	struct tree_entry e = entry_of(&st, TREE_ROOT);
+
+	e.name_at = add_name(w, name);
+	e.name_len = (uint16_t)name.n;
+	tops->path_of[t->n - tops->first] = path;
+	return add_entry(w, e);
+}
+
+/* In the order of their names, and which path each is in. */
+static void sort_tops(struct walk *w, const struct tops *tops)
+{
+	struct tree *t = w->t;
+	uint32_t n = t->n - 1;
+	struct top *all = xcalloc(n, sizeof(*all));
+
+	for (uint32_t i = 0; i < n; i++) {
+		all[i].e = t->entries[1 + i];
+		all[i].path = 1 + i < tops->first ? 0 : tops->path_of[1 + i - tops->first];
+	}
+	qsort_r(all, n, sizeof(*all), compare_tops, w->names.p);
 	t->path_of = xcalloc(n, sizeof(*t->path_of));
 	for (uint32_t i = 0; i < n; i++) {
-		t->path_of[i] = tops[i].path;
-		add_entry(w, tops[i].e);
+		t->path_of[i] = all[i].path;
+		t->entries[1 + i] = all[i].e;
 	}
-	free(tops);
+	free(all);
 	close_dir(w, TREE_ROOT, 1);
-	t->single = n_paths == 1;
+}
+
+/* Not the fault of a path. */
+static bool is_fatal(int r)
+{
+	return r == -E2BIG || r == -EMFILE || r == -ENFILE || r == -ENOMEM;
+}
+
+static int add_tops(struct walk *w, size_t n_paths)
+{
+	struct tree *t = w->t;
+	struct tops tops = {.names = names_new(n_paths), .first = 1};
+	uint32_t found = 0;
+	int r = 0, last = 0;
+
+	if (n_paths > TREE_TOPS_MAX) {
+		r = limit_error(w, "paths", TREE_TOPS_MAX);
+	}
+	for (uint32_t i = 0; i < n_paths && r == 0; i++) {
+		r = t->spread && i == 0 ? add_spread(w, &tops) : add_top(w, &tops, i);
+		found += r == 0;
+		if (r < 0 && !w->options->strict && !is_fatal(r)) {
+			last = r;
+			r = 0;
+		}
+	}
+	names_free(tops.names);
+	if (r < 0 || !found) {
+		return r < 0 ? r : last;
+	}
+	if (w->err) {
+		error_done(w->err); /* of one that others make up for */
+	}
+	sort_tops(w, &tops);
+	t->single = n_paths == 1 && !t->spread && !t->entries[1].is_dir;
 	return 0;
 }
 
 static int walk_paths(struct walk *w, size_t n_paths)
 {
+	enum mode_layout layout =
+		w->options->content ? w->options->content->layout : MODE_LAYOUT_ALONE;
+	struct tree *t = w->t;
 	struct stat st;
 	int r;
 
 	add_entry(w, (struct tree_entry){.is_dir = true});
-	if (n_paths == 1) {
-		r = look_at(w->t->paths[0], &st);
+	t->spread = layout == MODE_LAYOUT_FIRST;
+	if (n_paths == 1 && layout != MODE_LAYOUT_NAMED) {
+		r = look_at(w, 0, &st);
 		if (r < 0) {
-			return path_error(w->err, w->t->paths[0], -r);
+			return tree_path_error(w->err, t->paths[0], -r);
 		}
-		if (S_ISDIR(st.st_mode)) {
+		t->spread = S_ISDIR(st.st_mode);
+		if (t->spread) {
 			return walk_below(w);
 		}
 	}

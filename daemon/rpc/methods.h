@@ -33,6 +33,9 @@ rpc_handler_fn rpc_watch;                                 /* methods_watch.c */
 rpc_handler_fn rpc_key_list, rpc_key_add, rpc_key_remove; /* methods_key.c */
 /* methods_inbox.c */
 rpc_handler_fn rpc_inbox_list, rpc_inbox_show, rpc_inbox_open, rpc_inbox_delete;
+/* methods_content.c */
+rpc_handler_fn rpc_publish, rpc_add_content, rpc_remove_content, rpc_handover_begin,
+	rpc_handover_put;
 rpc_handler_fn rpc_status, rpc_history, rpc_reload; /* methods_daemon.c */
 
 /* The member of the call's parameters, NULL if it is missing or null. */
@@ -59,5 +62,14 @@ void rpc_pending_add(struct rpc_pending *p, const char *member, json_t *value);
 /* Nothing was begun: the reason, at once. err is freed. */
 void rpc_pending_refuse(struct rpc_pending *p, struct error *err);
 manager_done_fn rpc_pending_done;
+/* Root and the daemon's own user: they may make it read whatever it can. */
+bool rpc_is_trusted(const struct rpc_call *call);
+/*
+ * What the call names as content, into the members about it: paths with their
+ * descriptors, or a handover. They stay the call's; taken: they are the manager's.
+ */
+int rpc_content(struct rpc_call *call, const struct rpc_env *env, struct manager_create *ret,
+		struct error *err);
+void rpc_content_taken(struct rpc_call *call, const struct manager_create *what);
 /* {"service": ...} */
 json_t *rpc_service_reply(const struct service *svc);

@@ -101,35 +101,12 @@ void rpc_pending_done(void *ud, const struct error *err, struct service *svc)
 	pending_free(p);
 }
 
-/* Root and the daemon's own user may make it read whatever it can. */
-static bool is_trusted(const struct ucred *peer)
-{
-	return peer->uid == 0 || peer->uid == geteuid();
-}
-
-static int take_descriptors(struct rpc_call *call, size_t n_paths, const int **ret,
-			    struct error *err)
-{
-	*ret = NULL;
-	if (call->n_fds == 0 && is_trusted(call->peer)) {
-		return 0;
-	}
-	if (call->n_fds != n_paths) {
-		return error_set_kind(err, EPERM, ERROR_PERMISSION_DENIED,
-				      "a descriptor of each path", NULL,
-				      "paths of a caller who is neither root nor the daemon's own "
-				      "user need a descriptor each, opened for reading");
-	}
-	*ret = call->fds;
-	return 0;
-}
-
 static int check_path_option(const struct rpc_call *call, const json_t *options, const char *name,
 			     const char *instead, struct error *err)
 {
 	const json_t *path = json_object_get(options, name);
 
-	if (!path || json_is_null(path) || is_trusted(call->peer)) {
+	if (!path || json_is_null(path) || rpc_is_trusted(call)) {
 		return 0;
 	}
 	return error_set_kind(err, EPERM, ERROR_PERMISSION_DENIED, "root or the daemon's own user",
@@ -154,25 +131,21 @@ void rpc_create(struct rpc_call *call, void *ud)
 	struct rpc_pending *p = rpc_pending_new(call, env);
 	struct error err = ERROR_INIT;
 	const json_t *options = json_object_get(call->params, "options");
-	const json_t *paths = json_object_get(call->params, "paths");
 	struct manager_create create = {
 		.name = rpc_string(call, "name"),
 		.mode = rpc_string(call, "mode"),
 		.options = json_is_object(options) ? options : NULL,
-		.paths = json_is_array(paths) ? paths : NULL,
 		.ephemeral = rpc_bool(call, "ephemeral"),
 	};
 
 	p->bind = create.ephemeral;
 	if (check_path_options(call, options, &err) < 0 ||
-	    take_descriptors(call, json_array_size(paths), &create.fds, &err) < 0 ||
+	    rpc_content(call, env, &create, &err) < 0 ||
 	    manager_create(env->manager, &create, rpc_pending_done, p, &err) < 0) {
 		rpc_pending_refuse(p, &err);
 		return;
 	}
-	for (unsigned i = 0; create.fds && i < call->n_fds; i++) {
-		call->fds[i] = -1; /* the manager's now */
-	}
+	rpc_content_taken(call, &create);
 }
 
 void rpc_start(struct rpc_call *call, void *ud)

@@ -20,6 +20,7 @@ void service_row_free(struct service_row *row)
 	free(row->mode);
 	json_decref(row->options);
 	json_decref(row->paths);
+	json_decref(row->sources);
 	free(row->reason);
 	free(row->onion);
 	crypto_wipe(row, sizeof(*row));
@@ -41,6 +42,7 @@ struct service_row *service_row_copy(const struct service_row *row)
 	copy->mode = dup_or_null(row->mode);
 	copy->options = row->options ? json_deep_copy(row->options) : NULL;
 	copy->paths = row->paths ? json_deep_copy(row->paths) : NULL;
+	copy->sources = row->sources ? json_deep_copy(row->sources) : NULL;
 	copy->reason = dup_or_null(row->reason);
 	copy->onion = dup_or_null(row->onion);
 	copy->keys = xcalloc(row->n_keys, sizeof(*copy->keys));

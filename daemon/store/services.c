@@ -16,7 +16,7 @@
 #define SAVING  "cannot save the service"
 #define LOADING "cannot read the saved services"
 
-enum { NAME_BYTES = 255, ONION_BYTES = 56 };
+enum { NAME_BYTES = 255, ONION_BYTES = 56, LAYOUT_MAX = 2 };
 
 static const struct span field_secret = SPAN("secret");
 static const struct span field_onion_key = SPAN("onion-key");
@@ -121,6 +121,49 @@ static json_t *read_paths(struct reader *rd, int column)
 	return paths;
 }
 
+/* "abcdef-1/0/name": nothing that could lead out of the directory with the copies. */
+static bool is_copy(const char *s)
+{
+	struct span rest = span_str(s);
+
+	while (rest.n) {
+		struct span part = span_cut(&rest, '/');
+
+		if (part.n == 0 || span_eq(part, SPAN(".")) || span_eq(part, SPAN(".."))) {
+			return false;
+		}
+	}
+	return *s && s[strlen(s) - 1] != '/';
+}
+
+static bool is_source(const json_t *source)
+{
+	const json_t *copy = json_object_get(source, "copy"),
+		     *owner = json_object_get(source, "owner");
+
+	return json_is_object(source) &&
+	       (!copy || (json_is_string(copy) && is_copy(json_string_value(copy)))) &&
+	       (!owner || (json_is_integer(owner) && json_integer_value(owner) >= 0 &&
+			   json_integer_value(owner) < UINT32_MAX));
+}
+
+static json_t *read_sources(struct reader *rd, int column, const json_t *paths)
+{
+	json_t *sources = read_json(rd, column, "sources");
+	json_t *source;
+	size_t i;
+
+	if (sources && json_array_size(sources) != json_array_size(paths)) {
+		fault(rd, "its sources are damaged");
+	}
+	json_array_foreach (sources, i, source) {
+		if (!is_source(source)) {
+			fault(rd, "its sources are damaged");
+		}
+	}
+	return sources;
+}
+
 static void read_sealed(struct reader *rd, sqlite3_stmt *st, int column, struct span field,
 			void *ret, size_t n, const char *what)
 {
@@ -215,6 +258,8 @@ static int read_row(struct reader *rd, struct service_row **ret, struct error *e
 	row->completed = read_number(rd, 13, INT64_MAX, "counter");
 	row->bytes_in = read_number(rd, 14, INT64_MAX, "counter");
 	row->bytes_out = read_number(rd, 15, INT64_MAX, "counter");
+	row->sources = read_sources(rd, 16, row->paths);
+	row->layout = (unsigned)read_number(rd, 17, LAYOUT_MAX, "layout");
 	*ret = row;
 	return read_keys(rd, row, err);
 }
@@ -316,7 +361,7 @@ static size_t length(const char *s)
 
 /* What services_load would not take back is not written. */
 static int check_row(const struct service_row *row, const char *options, const char *paths,
-		     struct error *err)
+		     const char *sources, struct error *err)
 {
 	int r = check_limit(length(row->name), NAME_BYTES, "bytes of name", err);
 
@@ -325,6 +370,9 @@ static int check_row(const struct service_row *row, const char *options, const c
 	}
 	if (r == 0) {
 		r = check_limit(length(paths), STORE_JSON_MAX, "bytes of paths", err);
+	}
+	if (r == 0) {
+		r = check_limit(length(sources), STORE_JSON_MAX, "bytes of sources", err);
 	}
 	if (r == 0) {
 		r = check_limit(length(row->reason), STORE_JSON_MAX, "bytes of reason", err);
@@ -421,7 +469,7 @@ static void bind_sealed(struct db *db, sqlite3_stmt *st, int at, const uint8_t *
 }
 
 static int write_row(struct db *db, const struct service_row *row, const struct identity *identity,
-		     const char *options, const char *paths, struct error *err)
+		     const char *options, const char *paths, const char *sources, struct error *err)
 {
 	sqlite3_stmt *st =
 		db_statement(db, row->id ? STATEMENT_SERVICE_UPDATE : STATEMENT_SERVICE_INSERT);
@@ -449,6 +497,8 @@ static int write_row(struct db *db, const struct service_row *row, const struct 
 	sqlite3_bind_int64(st, 14, row->completed);
 	sqlite3_bind_int64(st, 15, row->bytes_in);
 	sqlite3_bind_int64(st, 16, row->bytes_out);
+	bind_text(st, 17, sources);
+	sqlite3_bind_int(st, 18, (int)row->layout);
 	int r = db_run(db, st, SAVING, err);
 
 	if (r == -EEXIST) {
@@ -493,9 +543,10 @@ int services_put(struct db *db, const struct service_row *row, int64_t *ret_id, 
 {
 	_cleanup_free_ char *options = json_dumps(row->options, JSON_COMPACT);
 	_cleanup_free_ char *paths = row->paths ? json_dumps(row->paths, JSON_COMPACT) : NULL;
+	_cleanup_free_ char *sources = row->sources ? json_dumps(row->sources, JSON_COMPACT) : NULL;
 	struct identity identity = {0};
 	int64_t id = row->id;
-	int r = check_row(row, options, paths, err);
+	int r = check_row(row, options, paths, sources, err);
 
 	if (r < 0) {
 		return r;
@@ -507,7 +558,7 @@ int services_put(struct db *db, const struct service_row *row, int64_t *ret_id, 
 	r = row->id ? saved_identity(db, row->id, &identity, err)
 		    : new_identity(db, &identity, err);
 	if (r == 0) {
-		r = write_row(db, row, &identity, options ? options : "{}", paths, err);
+		r = write_row(db, row, &identity, options ? options : "{}", paths, sources, err);
 	}
 	if (r == 0) {
 		id = row->id ? row->id : sqlite3_last_insert_rowid(db->h);

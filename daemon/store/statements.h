@@ -8,8 +8,8 @@
 	X(ROLLBACK, "ROLLBACK")                                                                 \
                                                                                                 \
 	X(SERVICES, "SELECT id, uid, name, mode, options, paths, wanted, reason, onion,"        \
-		    " onion_key, secret, port, created_ms, completed, bytes_in, bytes_out"      \
-		    " FROM services ORDER BY id")                                               \
+		    " onion_key, secret, port, created_ms, completed, bytes_in, bytes_out,"     \
+		    " sources, layout FROM services ORDER BY id")                               \
 	X(SERVICE_COUNT, "SELECT count(*) FROM services")                                       \
 	X(DATA_DIRS, "SELECT json_extract(options, '$.data_dir') FROM services"                 \
 		     " WHERE json_valid(options)"                                               \
@@ -17,12 +17,15 @@
 	X(SERVICE_SEALED, "SELECT uid, secret FROM services WHERE id = ?1")                     \
 	X(SERVICE_INSERT,                                                                       \
 	  "INSERT INTO services (uid, name, mode, options, paths, wanted, reason, onion,"       \
-	  " onion_key, secret, port, created_ms, completed, bytes_in, bytes_out)"               \
-	  " VALUES (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)")        \
+	  " onion_key, secret, port, created_ms, completed, bytes_in, bytes_out,"               \
+	  " sources, layout)"                                                                   \
+	  " VALUES (?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,"    \
+	  " ?18)")                                                                              \
 	X(SERVICE_UPDATE,                                                                       \
 	  "UPDATE services SET name = ?3, mode = ?4, options = ?5, paths = ?6, wanted = ?7,"    \
 	  " reason = ?8, onion = ?9, onion_key = ?10, secret = ?11, port = ?12,"                \
-	  " created_ms = ?13, completed = ?14, bytes_in = ?15, bytes_out = ?16"                 \
+	  " created_ms = ?13, completed = ?14, bytes_in = ?15, bytes_out = ?16,"                \
+	  " sources = ?17, layout = ?18"                                                        \
 	  " WHERE id = ?1 AND uid = ?2")                                                        \
 	X(SERVICE_DELETE, "DELETE FROM services WHERE id = ?1")                                 \
 	X(SERVICE_COUNTERS, "UPDATE services SET completed = ?2, bytes_in = ?3, bytes_out = ?4" \

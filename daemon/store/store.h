@@ -49,6 +49,13 @@ struct service_row {
 	char *mode;      /* "share" */
 	json_t *options; /* what was set, by option name; the rest are defaults */
 	json_t *paths;   /* array of strings (content) or NULL */
+	/*
+	 * Beside paths, an object for each, or NULL: nothing is to be said of any.
+	 * "copy": what is served instead of the path, beneath STATE/content/;
+	 * "owner": the user who chose it, and may show only what he could read himself.
+	 */
+	json_t *sources;
+	unsigned layout; /* enum mode_layout */
 	bool wanted;     /* started, comes back after a restart */
 	char *reason;    /* why it stopped by itself ("completed"), or NULL */
 	char *onion;     /* 56 characters, or NULL: not made yet */

@@ -55,6 +55,12 @@ static int merge(struct service *svc, const json_t *changes, const json_t *unset
 	if (r == 0) {
 		r = service_check_webhook(svc->m, changes, err);
 	}
+	if (r == 0 && json_is_true(json_object_get(merged, "copy")) !=
+			      json_is_true(json_object_get(svc->row->options, "copy"))) {
+		r = error_set_kind(err, EINVAL, ERROR_INVALID_VALUE, "copy",
+				   "is fixed when the service is made",
+				   "copy is fixed when the service is made");
+	}
 	if (r == 0 && svc->row->options && !service_keeps_data_dir(svc, merged)) {
 		r = error_set_kind(err, EINVAL, ERROR_INVALID_VALUE, "data_dir",
 				   "is fixed when the service is made",
@@ -289,6 +295,10 @@ int manager_delete(struct manager *m, struct service *svc, bool now, bool purge,
 	const char *data_dir = json_string_value(json_object_get(svc->row->options, "data_dir"));
 	int r = refuse_if_busy(svc, err);
 
+	if (r == 0 && svc->changing) {
+		r = error_set_kind(err, EBUSY, ERROR_INVALID_STATE, "changing", NULL,
+				   "the content of %s is being changed; try again", svc->row->name);
+	}
 	if (r < 0) {
 		return r;
 	}
@@ -316,7 +326,7 @@ void manager_abandon(struct manager *m, uint64_t serial)
 	struct service *svc = manager_find_serial(m, serial);
 	struct error err = ERROR_INIT;
 
-	if (svc && svc->renaming) {
+	if (svc && (svc->renaming || svc->changing)) {
 		svc->abandoned = true; /* it may be kept; if not, it is looked at again */
 	} else if (svc && svc->ephemeral) {
 		/* Refused only if it goes anyway: deleted already, or with the daemon. */

@@ -13,6 +13,7 @@
 
 #include "base/fsutil.h"
 #include "ev/work.h"
+#include "mode/content.h"
 #include "proto/base/alloc.h"
 #include "svc/manager.h"
 
@@ -21,6 +22,7 @@ struct check {
 	char **paths;
 	int *fds; /* NULL: not asked for */
 	size_t n;
+	uid_t owner;     /* MODE_ANY_OWNER: does not matter */
 	char *state_dir; /* NULL: none */
 	struct error err;
 	content_checked_fn *cb;
@@ -81,6 +83,12 @@ static int not_readable(struct error *err, int code, const char *path)
 	char user[64];
 
 	own_user(user, sizeof(user));
+	if (code == ELOOP) {
+		return error_set_kind(err, code, ERROR_PATH_NOT_READABLE, path, "a symbolic link",
+				      "%s is a symbolic link, or goes through one; name what it "
+				      "points to",
+				      path);
+	}
 	if (code == EACCES || code == EPERM) {
 		return error_set_kind(err, code, ERROR_PATH_NOT_READABLE, path, strerror(code),
 				      "the daemon, which runs as user %s, may not read %s; let it, "
@@ -122,8 +130,7 @@ static bool holds_state(const struct stat *st, const char *state_dir)
 static int check_kind(const char *path, const struct stat *st, struct error *err)
 {
 	if (S_ISLNK(st->st_mode)) {
-		return error_set_kind(err, ELOOP, ERROR_PATH_NOT_READABLE, path, "a symbolic link",
-				      "%s is a symbolic link; name what it points to", path);
+		return not_readable(err, ELOOP, path);
 	}
 	if (!S_ISREG(st->st_mode) && !S_ISDIR(st->st_mode)) {
 		return error_set_kind(err, EINVAL, ERROR_PATH_NOT_READABLE, path,
@@ -133,15 +140,66 @@ static int check_kind(const char *path, const struct stat *st, struct error *err
 	return 0;
 }
 
-static int check_one(const char *path, int fd, const char *state_dir, struct error *err)
+/* O_PATH and write-only descriptors can be had without the right to read. */
+static int check_descriptor(const char *path, int fd, const struct stat *mine, struct error *err)
 {
-	struct stat st, own;
-	int r;
+	int flags = fcntl(fd, F_GETFL);
+	struct stat st;
 
-	if (lstat(path, &st) < 0) {
-		return not_readable(err, errno, path);
+	if (flags < 0 || flags & O_PATH || (flags & O_ACCMODE) == O_WRONLY) {
+		return error_set_kind(err, EPERM, ERROR_PERMISSION_DENIED,
+				      "a descriptor opened for reading", NULL,
+				      "the descriptor handed over for %s cannot be read", path);
 	}
-	r = check_kind(path, &st, err);
+	if (fstat(fd, &st) < 0 || !same_file(mine, &st)) {
+		return error_set_kind(err, EPERM, ERROR_PERMISSION_DENIED,
+				      "a descriptor of the path", NULL,
+				      "the descriptor handed over is not of %s", path);
+	}
+	return 0;
+}
+
+static int check_owner(const char *path, uid_t owner, const struct stat *st, struct error *err)
+{
+	char *const paths[] = {(char *)(uintptr_t)path, NULL};
+	const struct mode_content chosen = {
+		.paths = (char **)(uintptr_t)paths,
+		.n = 1,
+		.owners = &owner,
+	};
+
+	if (!mode_content_allows(&chosen, 0, st)) {
+		return error_set_kind(err, EPERM, ERROR_PATH_NOT_READABLE, path,
+				      "it is not for everybody",
+				      "%s belongs to somebody else, and not everybody may read it; "
+				      "share a copy of it (--copy)",
+				      path);
+	}
+	return 0;
+}
+
+/* The file that is looked at is the one that is opened, whatever becomes of its name. */
+static int reopen(int fd)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	int again = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+
+	return again < 0 ? -errno : again;
+}
+
+static int check_one(const char *path, int fd, uid_t owner, const char *state_dir,
+		     struct error *err)
+{
+	_cleanup_close_ int seen = fs_open_no_links(path, O_PATH);
+	struct stat st;
+
+	if (seen < 0 || fstat(seen, &st) < 0) {
+		return not_readable(err, seen < 0 ? -seen : errno, path);
+	}
+	int r = check_kind(path, &st, err);
+
 	if (r < 0) {
 		return r;
 	}
@@ -152,31 +210,15 @@ static int check_one(const char *path, int fd, const char *state_dir, struct err
 				      "what shall be shared of it",
 				      path);
 	}
-	_cleanup_close_ int mine = fs_open_nofollow(path, O_RDONLY);
+	_cleanup_close_ int mine = reopen(seen);
 
 	if (mine < 0) {
 		return not_readable(err, -mine, path);
 	}
-	if (fd < 0) {
-		return 0;
+	if (fd >= 0) {
+		r = check_descriptor(path, fd, &st, err);
 	}
-	if (fstat(mine, &own) < 0 || fstat(fd, &st) < 0) {
-		return not_readable(err, errno, path);
-	}
-	/* O_PATH and write-only descriptors can be had without the right to read. */
-	int flags = fcntl(fd, F_GETFL);
-
-	if (flags < 0 || flags & O_PATH || (flags & O_ACCMODE) == O_WRONLY) {
-		return error_set_kind(err, EPERM, ERROR_PERMISSION_DENIED,
-				      "a descriptor opened for reading", NULL,
-				      "the descriptor handed over for %s cannot be read", path);
-	}
-	if (!same_file(&own, &st)) {
-		return error_set_kind(err, EPERM, ERROR_PERMISSION_DENIED,
-				      "a descriptor of the path", NULL,
-				      "the descriptor handed over is not of %s", path);
-	}
-	return 0;
+	return r < 0 ? r : check_owner(path, owner, &st, err);
 }
 
 static void run(struct job *job)
@@ -184,7 +226,8 @@ static void run(struct job *job)
 	struct check *c = container_of(job, struct check, job);
 
 	for (size_t i = 0; i < c->n; i++) {
-		if (check_one(c->paths[i], c->fds ? c->fds[i] : -1, c->state_dir, &c->err) < 0) {
+		if (check_one(c->paths[i], c->fds ? c->fds[i] : -1, c->owner, c->state_dir,
+			      &c->err) < 0) {
 			return;
 		}
 	}
@@ -273,8 +316,8 @@ void content_check_data_dir(struct ev *ev, const char *path, bool must_be_new,
 
 /* --- content --- */
 
-void content_check(struct ev *ev, const json_t *paths, const int *fds, const char *state_dir,
-		   content_checked_fn *cb, void *ud)
+void content_check(struct ev *ev, const json_t *paths, const int *fds, const uid_t *owner,
+		   const char *state_dir, content_checked_fn *cb, void *ud)
 {
 	struct check *c = xnew(struct check);
 	size_t i;
@@ -288,6 +331,7 @@ void content_check(struct ev *ev, const json_t *paths, const int *fds, const cha
 	if (fds) {
 		c->fds = xmemdup(fds, c->n * sizeof(int));
 	}
+	c->owner = owner ? *owner : MODE_ANY_OWNER;
 	c->state_dir = state_dir ? xstrdup(state_dir) : NULL;
 	c->cb = cb;
 	c->ud = ud;

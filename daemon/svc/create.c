@@ -14,6 +14,7 @@
 #include "proto/options.h"
 #include "proto/units.h"
 #include "svc/content.h"
+#include "svc/copies.h"
 #include "svc/registry.h"
 
 /* A tor that is starting answers on its control socket within seconds. */
@@ -116,15 +117,25 @@ int check_port(struct manager *m, const struct service *self, json_int_t port, s
 	return 0;
 }
 
+static void creation_free(struct creation *c)
+{
+	struct manager *m = c->m;
+
+	if (c->row) {
+		copies_drop(m, c->row->sources);
+	}
+	list_remove(&c->link);
+	service_row_free(c->row);
+	free(c);
+	m->n_creations--;
+}
+
 static void creation_end(struct creation *c, const struct error *err, struct service *svc)
 {
 	struct manager *m = c->m;
 
 	c->cb(c->ud, err, svc);
-	list_remove(&c->link);
-	service_row_free(c->row);
-	free(c);
-	m->n_creations--;
+	creation_free(c);
 	manager_check_stopped(m);
 }
 
@@ -196,6 +207,14 @@ static void on_checked(void *ud, const struct error *err)
 	} else {
 		save(c);
 	}
+}
+
+static void on_content(void *ud, const struct error *err, json_t *sources)
+{
+	struct creation *c = ud;
+
+	c->row->sources = sources;
+	on_checked(c, err);
 }
 
 void creations_cancel(struct manager *m)
@@ -271,7 +290,7 @@ static int check_create(struct manager *m, const struct manager_create *create, 
 	if (r == 0) {
 		r = options_mode(create->mode) == OPTION_RECEIVE
 			    ? check_receive(m, create, err)
-			    : content_check_shape(create->paths, err);
+			    : check_content(create, err);
 	}
 	if (r < 0) {
 		return r;
@@ -311,6 +330,9 @@ int manager_create(struct manager *m, const struct manager_create *create, manag
 	row->mode = xstrdup(create->mode);
 	row->options = create->options ? json_deep_copy(create->options) : json_object();
 	row->paths = json_deep_copy(create->paths);
+	if (create->handover) {
+		json_object_set_new(row->options, "copy", json_true());
+	}
 	row->created_ms = ev_wall_ms();
 	crypto_random(row->secret, sizeof(row->secret));
 	if (!json_is_true(json_object_get(row->options, "public"))) {
@@ -329,7 +351,10 @@ int manager_create(struct manager *m, const struct manager_create *create, manag
 				       json_string_value(json_object_get(row->options, "data_dir")),
 				       is_default, on_checked, c);
 	} else {
-		content_check(m->ev, row->paths, create->fds, m->config.state_dir, on_checked, c);
+		r = get_content(m, create, on_content, c, err);
 	}
-	return 0;
+	if (r < 0) {
+		creation_free(c);
+	}
+	return r;
 }

@@ -51,6 +51,7 @@ static void mode_stopped(void *ud)
 
 	svc->mode = NULL;
 	svc->mode_ready = false;
+	service_content_mode_gone(svc);
 	part_down(svc);
 }
 

@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "proto/base/alloc.h"
 #include "proto/options.h"
+#include "svc/copies.h"
 #include "svc/dropbox.h"
 #include "svc/registry.h"
 #include "svc/service.h"
@@ -77,6 +78,8 @@ int manager_new(struct ev *ev, const struct manager_config *config, struct store
 	list_init(&m->creations);
 	uv_timer_init(ev->loop, &m->drain_timer);
 	m->sweeper = dropbox_sweeper_new(m);
+	list_init(&m->handovers);
+	copies_init(m);
 	*ret = m;
 	return 0;
 }
@@ -96,7 +99,8 @@ void manager_free(struct manager *m)
 	if (!m) {
 		return;
 	}
-	assert(m->n_ops == 0 && list_empty(&m->creations));
+	assert(m->n_ops == 0 && list_empty(&m->creations) && list_empty(&m->handovers));
+	copies_done(m);
 	list_for_each_safe (it, &m->services) {
 		service_free(list_entry(it, struct service, link));
 	}
@@ -387,6 +391,12 @@ void manager_service_down(struct service *svc)
 	struct manager *m = svc->m;
 	struct list waiters;
 
+	if (m->stopping && svc->ephemeral) {
+		/* Nobody comes to delete it any more. */
+		copies_drop(m, svc->row->sources);
+		json_decref(take_ptr(svc->row->sources));
+	}
+
 	list_init(&waiters);
 	while (!list_empty(&svc->down_waiters)) {
 		struct list *first = svc->down_waiters.next;
@@ -442,6 +452,7 @@ static struct service *add_service(struct manager *m, struct service_row *row)
 {
 	struct service *svc = service_new(m, row, false);
 
+	copies_hold(m, row->sources);
 	list_append(&m->services, &svc->link);
 	m->n_services++;
 	return svc;
@@ -503,6 +514,10 @@ static void on_loaded(void *ud, const struct error *err, struct service_row **ro
 		add_loaded(load->m, rows[i]);
 	}
 	free(rows);
+	/* What a row needs that cannot be read is not known. */
+	if (!err && n_broken == 0) {
+		copies_sweep(load->m);
+	}
 	load->loaded(load->ud, err);
 	load->m->n_ops--;
 	manager_check_stopped(load->m);

@@ -59,6 +59,8 @@ void manager_free(struct manager *m);
 struct bus *manager_bus(struct manager *m);
 struct service *manager_find(struct manager *m, const char *name);
 
+struct handover;
+
 struct manager_create {
 	const char *name; /* NULL: MODE- and six characters */
 	const char *mode;
@@ -71,6 +73,9 @@ struct manager_create {
 	 * daemon read whatever it can (root and its own user).
 	 */
 	const int *fds;
+	const uid_t *owner; /* who chose the paths, if not one of these two; else NULL */
+	/* What is served is this copy, and the paths only say where it came from; or NULL. */
+	struct handover *handover;
 };
 
 /* cb: it exists, its address made (or to come, if no tor answered: no error then). */
@@ -102,6 +107,20 @@ void manager_abandon(struct manager *m, uint64_t serial);
 /* Stops it first (now: at once); cb's svc is NULL. */
 int manager_delete(struct manager *m, struct service *svc, bool now, bool purge,
 		   manager_done_fn *cb, void *ud, struct error *err);
+
+/*
+ * Other content while it runs, or while it is stopped: visitors have either all of
+ * the old or all of the new. what: only its members about content count. cb: it
+ * is so, and on disk; err: everything is as it was. (publish.c)
+ */
+int manager_publish(struct manager *m, struct service *svc, const struct manager_create *what,
+		    manager_done_fn *cb, void *ud, struct error *err);
+/* Beside what is there, in its root. */
+int manager_add_content(struct manager *m, struct service *svc, const struct manager_create *what,
+			manager_done_fn *cb, void *ud, struct error *err);
+/* paths: as they are shown with the service. Not the last of them. */
+int manager_remove_content(struct manager *m, struct service *svc, const json_t *paths,
+			   manager_done_fn *cb, void *ud, struct error *err);
 
 /* Never used twice in the life of the process, also not by a service of the same name. */
 uint64_t service_serial(const struct service *svc);

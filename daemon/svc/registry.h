@@ -20,6 +20,12 @@ struct manager {
 	uint64_t last_id;
 	unsigned n_ops;
 	struct dropbox_sweeper *sweeper;
+	struct {
+		struct list parts; /* that are held (copies.c) */
+		char *run;         /* the beginning of the names of releases */
+		unsigned last;
+	} copies;
+	struct list handovers; /* struct handover */
 	uv_timer_t drain_timer; /* runs only while a service drains */
 	struct tor_status told; /* state and bootstrap, as the watchers know them */
 	bool stopping;
@@ -61,5 +67,14 @@ void manager_check_stopped(struct manager *m);
 void creations_cancel(struct manager *m);
 int check_port(struct manager *m, const struct service *self, json_int_t port, struct error *err);
 int check_new_name(struct manager *m, const char *name, struct error *err);
+/* publish.c: what is to be checked of a service with content, at once. */
+int check_content(const struct manager_create *what, struct error *err);
+/*
+ * Then off the loop. sources: as in struct service_row (or NULL), the callback's,
+ * and held.
+ */
+typedef void content_got_fn(void *ud, const struct error *err, json_t *sources);
+int get_content(struct manager *m, const struct manager_create *what, content_got_fn *cb, void *ud,
+		struct error *err);
 /* Makes the first key of a private service that has none. (keys.c) */
 void ensure_client_key(struct service_row *row);

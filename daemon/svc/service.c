@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "proto/base/alloc.h"
 #include "proto/options.h"
+#include "svc/copies.h"
 #include "svc/webhook.h"
 
 #define BIT(state) (1U << (state))
@@ -162,6 +163,7 @@ void service_free(struct service *svc)
 	list_remove(&svc->link);
 	service_stop_key(svc);
 	transfers_done(&svc->transfers);
+	copies_drop(svc->m, svc->row->sources);
 	webhook_free(svc->webhook);
 	service_row_free(svc->row);
 	json_decref(svc->options);

@@ -51,7 +51,8 @@ struct service {
 	bool ephemeral;
 	bool deleting;  /* no other change is taken any more */
 	bool renaming;  /* no other change is taken until the name is on disk */
-	bool abandoned; /* its connection ended while it was renamed */
+	bool abandoned; /* its connection ended while it was renamed or its content changed */
+	struct content_change *changing; /* its content (publish.c); NULL: nobody is */
 	bool broken;    /* what was loaded cannot be used; it can only be deleted */
 	/* Tor may still have circuits of visitors who would not be let in any more. */
 	bool circuits_linger;
@@ -135,6 +136,12 @@ bool service_option_bool(const struct service *svc, const char *name);
 json_int_t service_option_int(const struct service *svc, const char *name);
 bool service_is_public(const struct service *svc);
 const char *service_state_name(enum service_state state);
+
+/* --- publish.c: its content --- */
+/* What it serves; one reference, the caller's. */
+struct mode_content *service_content_new(const struct service *svc);
+/* Its mode is gone: nobody is left who would have to change over. */
+void service_content_mode_gone(struct service *svc);
 
 /* --- inbox.c: what a dropbox asks of its service --- */
 void host_inbox_pending(void *ud, mode_pending_fn *cb, void *cb_ud);

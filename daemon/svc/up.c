@@ -307,19 +307,13 @@ void service_start(struct service *svc)
 		return;
 	}
 	const struct mode_ops *ops = find_mode(svc->row->mode);
-	size_t n = json_array_size(svc->row->paths), i;
-	const char **paths = xcalloc(n + 1, sizeof(char *));
-	json_t *path;
-
-	json_array_foreach (svc->row->paths, i, path) {
-		paths[i] = json_string_value(path);
-	}
+	struct mode_content *content = service_content_new(svc);
 	struct mode_spec spec = {
 		.service_name = svc->row->name,
 		.title = json_string_value(json_object_get(svc->options, "title")),
 		.options = svc->options,
 		.secret = svc->row->secret,
-		.paths = paths,
+		.content = content,
 		.data_dir = service_data_dir(svc),
 	};
 
@@ -332,7 +326,7 @@ void service_start(struct service *svc)
 	} else {
 		service_fail(svc, "this program does not know the service's mode");
 	}
-	free(paths);
+	mode_content_unref(content);
 }
 
 void service_tor_changed(struct service *svc, const struct tor_status *status)

@@ -155,7 +155,6 @@ void begin_mode(struct fixture *f, const char *options)
 {
 	static const struct http_server_ops server_ops = {.request = on_request};
 	static const uint8_t secret[32];
-	static const char *const no_paths[] = {NULL};
 	json_t *json = json_loads(options, 0, NULL);
 	const struct mode_host host = {
 		.transfer_id = host_transfer_id,
@@ -174,7 +173,6 @@ void begin_mode(struct fixture *f, const char *options)
 		.title = json_string_value(json_object_get(json, "title")),
 		.options = json,
 		.secret = secret,
-		.paths = no_paths,
 		.data_dir = f->dir,
 	};
 

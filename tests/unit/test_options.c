@@ -109,9 +109,9 @@ static void what_is_not_set_has_its_default(void **state)
 	json_auto_t *set = json_pack("{s:i, s:n, s:b}", "max_downloads", 3, "title", "pow", 1);
 	json_auto_t *all = options_complete("share", set);
 	json_auto_t *want =
-		json_pack("{s:n, s:b, s:b, s:i, s:n, s:b, s:i, s:b}", "title", "public", 0, "pow",
-			  1, "max_connections", 1000, "port", "no_autostop_sharing", 0,
-			  "max_downloads", 3, "log_filenames", 0);
+		json_pack("{s:n, s:b, s:b, s:i, s:n, s:b, s:i, s:b, s:b}", "title", "public", 0,
+			  "pow", 1, "max_connections", 1000, "port", "no_autostop_sharing", 0,
+			  "max_downloads", 3, "copy", 0, "log_filenames", 0);
 	json_auto_t *defaults = options_complete("share", NULL);
 
 	(void)state;

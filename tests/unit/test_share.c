@@ -171,6 +171,7 @@ static const struct http_server_ops server_ops = {.request = on_request};
 static void begin_mode(struct fixture *f, const char *options, const char *const *names)
 {
 	const char *paths[16] = {NULL};
+	size_t n = 0;
 	json_t *json = json_loads(options, 0, NULL);
 	const struct mode_host host = {
 		.transfer_id = host_transfer_id,
@@ -186,21 +187,24 @@ static void begin_mode(struct fixture *f, const char *options, const char *const
 						  .peer_uid = (uid_t)-1};
 
 	assert_non_null(json);
-	for (size_t i = 0; names[i]; i++) {
-		paths[i] = *names[i] ? xasprintf("%s/%s", f->dir, names[i]) : xstrdup(f->dir);
+	for (; names[n]; n++) {
+		paths[n] = *names[n] ? xasprintf("%s/%s", f->dir, names[n]) : xstrdup(f->dir);
 	}
+	struct mode_content *content =
+		mode_content_new(paths, NULL, n, MODE_LAYOUT_ALONE, NULL, NULL);
 	const struct mode_spec spec = {
 		.service_name = "test",
 		.title = json_string_value(json_object_get(json, "title")),
 		.options = json,
 		.secret = f->secret,
-		.paths = paths,
+		.content = content,
 	};
 
 	f->ready = f->completed = f->failed = f->stopped = f->closed = 0;
 	f->n_events = 0;
 	f->mode = mode_share.start(&f->ev, &spec, &host, on_ready, f);
 	f->server = http_server_new(&f->ev, &config, &server_ops, f);
+	mode_content_unref(content);
 	for (size_t i = 0; paths[i]; i++) {
 		free((char *)(uintptr_t)paths[i]);
 	}
