@@ -2,9 +2,12 @@
 #include "mode/form.h"
 
 #include "http/tmpl.h"
+#include "mode/assets.h"
 #include "mode/page.h"
 
 #define TEXT_MAX "524288"
+/* Nothing depends on it. */
+#define SCRIPT "<script src=\"" ASSETS_PATH "send.js\" defer></script>\n"
 
 _Static_assert(FORM_TEXT_MAX == 524288, "written out in the page's texts");
 
@@ -35,7 +38,7 @@ static void add_words(struct buf *b, const struct form *f)
 
 void form_page(struct buf *b, const struct form *f)
 {
-	page_head(b, f->title ? f->title : "OnionShare Dropbox", SPAN(""));
+	page_head(b, f->title ? f->title : "OnionShare Dropbox", SPAN(SCRIPT));
 	add_flash(b, f);
 	buf_add_str(b, "<form class=\"send\" method=\"post\" action=\"/upload\" "
 		       "enctype=\"multipart/form-data\">\n");

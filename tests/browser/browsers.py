@@ -80,7 +80,7 @@ class Browser:
         return os.path.join(self.downloads, name)
 
     def text(self):
-        return self.run('return document.body.innerText')
+        return self.run('return document.body ? document.body.innerText : ""')
 
     def title(self):
         return self.run('return document.title')
@@ -118,8 +118,10 @@ class Chromium(Browser):
         target = self.command('Target.createTarget', url='about:blank')['targetId']
         self.session = self.command('Target.attachToTarget', targetId=target,
                                     flatten=True)['sessionId']
-        for domain in ('Page', 'Runtime', 'Log', 'Network'):
+        for domain in ('Page', 'Runtime', 'Log'):
             self.command(f'{domain}.enable')
+        # Without what is sent: it would come back through the pipe.
+        self.command('Network.enable', maxPostDataSize=1)
         self.command('Emulation.setEmulatedMedia', features=[
             {'name': 'prefers-color-scheme', 'value': 'dark' if self.dark else 'light'}])
         self.command('Emulation.setDeviceMetricsOverride', width=self.size[0],
@@ -198,6 +200,14 @@ class Chromium(Browser):
         found = self.command('Runtime.evaluate',
                              expression=f'document.querySelector({json.dumps(selector)})')
         return found['result']['objectId']
+
+    def choose(self, selector, *paths):
+        """Files, as in the dialogue of an input."""
+        self.command('DOM.setFileInputFiles', objectId=self._object(selector), files=list(paths))
+
+    def write(self, selector, text):
+        self.click(selector)
+        self.command('Input.insertText', text=text)
 
     def press(self, key):
         code = {'Tab': 9, 'Enter': 13}[key]
@@ -313,6 +323,13 @@ class Firefox(Browser):
 
     def click(self, selector):
         self.command('WebDriver:ElementClick', id=self._element(selector))
+
+    def choose(self, selector, *paths):
+        """Files, as in the dialogue of an input."""
+        self.write(selector, '\n'.join(paths))
+
+    def write(self, selector, text):
+        self.command('WebDriver:ElementSendKeys', id=self._element(selector), text=text)
 
     def press(self, key):
         keys = {'Tab': '\ue004', 'Enter': '\ue007'}[key]

@@ -1,0 +1,262 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The dropbox in real browsers: with and without script, on loopback and through Tor.
+
+Screenshots are left in the build folder, under screenshots/.
+"""
+import hashlib
+import os
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(__file__))
+
+from browsers import BROWSERS, BrowserError, Chromium  # noqa: E402
+from lib.daemon import BUILD  # noqa: E402
+from lib.waiting import until  # noqa: E402
+
+SHOTS = os.path.join(BUILD, 'screenshots')
+PHONE, DESK = (360, 740), (1000, 800)
+MIB = 1 << 20
+every_browser = pytest.mark.parametrize('browser', BROWSERS, ids=lambda b: b.name)
+
+
+def shot(browser, name):
+    browser.save_screenshot(os.path.join(SHOTS, f'{name}-{browser.name}.png'))
+
+
+def receive(daemon, *options, timeout=60):
+    daemon.json('create', 'receive', 'box', *options)
+    return daemon.json('start', 'box', timeout=timeout)
+
+
+def submissions(daemon):
+    """(files by name, message or None) of each, the newest last."""
+    found = []
+    for entry in sorted(daemon.json('inbox', 'list', 'box'), key=lambda e: e['path']):
+        folder = entry['path'].removesuffix('-message.txt')
+        files = {}
+        for file in entry['files']:
+            with open(os.path.join(folder, file['name']), 'rb') as f:
+                files[file['name']] = hashlib.sha256(f.read()).hexdigest()
+        message = None
+        if entry['message']:
+            with open(folder + '-message.txt', encoding='utf-8', newline='') as f:
+                message = f.read()
+        found.append((files, message))
+    return found
+
+
+def digest(path):
+    with open(path, 'rb') as f:
+        return hashlib.sha256(f.read()).hexdigest()
+
+
+def submit(b, *paths, text=None):
+    if paths:
+        b.choose('#files', *paths)
+    if text:
+        b.write('#text', text)
+    b.click('form.send button')
+
+
+def until_said(b, text, seconds=90):
+    until(lambda: text in b.text(), f'the page says {text!r}: {b.text()}', seconds)
+
+
+# --- on loopback ---
+
+@every_browser
+@pytest.mark.parametrize('look', ['light', 'dark', 'phone', 'phone-dark'])
+def test_a_submission_with_script(daemon, browser, look):
+    service = receive(daemon)
+    path = daemon.file('Grüße "quoted".txt', b'hello\n' * 1000)
+    with browser(dark='dark' in look, size=PHONE if 'phone' in look else DESK) as b:
+        b.open(service['url'] + '/')
+        shot(b, f'dropbox-form-{look}')
+        submit(b, path, text='a line\nand another')
+        until_said(b, 'Message submitted, uploaded Grüße "quoted".txt')
+        assert b.run('return location.pathname + location.search') == '/'
+        assert not b.run('return document.querySelector("#text").value')
+        # And once more, without leaving the page.
+        submit(b, text='only this')
+        until(lambda: b.run('return document.querySelectorAll(".uploads .info").length') == 2,
+              'both have an answer')
+        shot(b, f'dropbox-sent-{look}')
+        assert b.run('return document.documentElement.scrollWidth <= innerWidth + 1')
+    assert submissions(daemon) == [({'Grüße "quoted".txt': digest(path)}, 'a line\r\nand another'),
+                                   ({}, 'only this')]
+
+
+@every_browser
+def test_a_submission_without_script(daemon, browser):
+    service = receive(daemon)
+    path = daemon.file('a.bin', os.urandom(300_000))
+    with browser(scripts=False) as b:
+        b.open(service['url'] + '/')
+        assert not b.run('return document.querySelector(".uploads")')
+        submit(b, path, text='hello')
+        until_said(b, 'Message submitted, uploaded a.bin')
+        shot(b, 'dropbox-noscript')
+    assert submissions(daemon) == [({'a.bin': digest(path)}, 'hello')]
+
+
+def test_the_page_is_small_and_made_for_everybody(daemon):
+    service = receive(daemon)
+    with Chromium() as b:
+        b.open(service['url'] + '/')
+        assert b.complaints() == []
+        assert all(u.startswith((service['url'], 'data:')) for u in b.requested())
+        size = b.run('''return performance.getEntries().filter(e => "encodedBodySize" in e)
+                        .reduce((sum, e) => sum + e.encodedBodySize, 0)''')
+        assert 1000 < size < 20 * 1024
+        # With the keyboard alone.
+        reached = []
+        for _ in range(4):
+            b.press('Tab')
+            reached.append(b.run('return document.activeElement.id || '
+                                 'document.activeElement.textContent'))
+        assert reached[:3] == ['files', 'text', 'Submit']
+        b.write('#text', 'hello')
+        b.press('Tab')
+        b.press('Enter')
+        until_said(b, 'Message submitted')
+        assert b.run('return document.querySelector("[role=status]").textContent') == \
+            'Message: Message submitted'
+        assert b.complaints() == []
+
+
+@every_browser
+def test_large_ones_go_in_pieces_one_after_the_other(daemon, browser):
+    service = receive(daemon)
+    paths = [daemon.file(f'{n}.bin', os.urandom(n * MIB)) for n in (20, 9)]
+    with browser() as b:
+        b.open(service['url'] + '/')
+        for path in paths:
+            submit(b, path)
+        until(lambda: b.run('return document.querySelectorAll(".uploads .info").length') == 2,
+              'both have an answer')
+    assert submissions(daemon) == [({os.path.basename(p): digest(p)}, None) for p in paths]
+
+
+@every_browser
+def test_an_upload_can_be_cancelled(daemon, browser):
+    service = receive(daemon)
+    path = daemon.file('big.bin', b'')
+    os.truncate(path, 4 << 30)
+    with browser() as b:
+        b.open(service['url'] + '/')
+        submit(b, path)
+        until(lambda: b.run('return document.querySelector("progress").value > 5e6'),
+              'something has arrived')
+        shot(b, 'dropbox-sending')
+        b.click('.uploads button')
+        until_said(b, 'Cancelled. Nothing of it was kept.')
+    until(lambda: daemon.show('box')['transfers']['active'] == 0, 'the daemon knows')
+    assert submissions(daemon) == []
+
+
+@every_browser
+def test_a_restarted_service_is_sent_everything_again(daemon, browser):
+    service = receive(daemon)
+    path = daemon.file('big.bin', os.urandom(60 * MIB))
+    with browser() as b:
+        b.open(service['url'] + '/')
+        submit(b, path)
+        until(lambda: b.run('return document.querySelector("progress").value > 3e6'),
+              'something has arrived')
+        daemon.kill()
+        until_said(b, 'Trying again')
+        shot(b, 'dropbox-broken')
+        daemon.start()
+        until_said(b, 'Uploaded big.bin')
+    assert submissions(daemon) == [({'big.bin': digest(path)}, None)]
+
+
+@every_browser
+def test_a_refusal_is_told(daemon, browser):
+    service = receive(daemon, '--max-submission', '1M')
+    with browser() as b:
+        b.open(service['url'] + '/')
+        for size in (2, 9):
+            submit(b, daemon.file(f'{size}.bin', bytes(size * MIB)))
+            until(lambda: b.run('return document.querySelector(".uploads .error")') is not None
+                  and 'larger than is accepted' in b.text(), 'it is told')
+            b.run('document.querySelector(".uploads .error").remove()')
+        submit(b, text='a small one goes')
+        until_said(b, 'Message submitted')
+    assert submissions(daemon) == [({}, 'a small one goes')]
+
+
+# --- through Tor ---
+
+@pytest.fixture(scope='module')
+def onion(tornet):
+    """A dropbox behind an onion, known to the first client: (daemon, service)."""
+    from lib.daemon import Daemon
+    daemon = Daemon(['--tor', 'managed', '--torrc', tornet.torrc_file]).start()
+    try:
+        service = receive(daemon, timeout=300)
+        tornet.clients[0].auth_add(service['onion'], service['keys'][0]['private_key'])
+        yield daemon, service
+    finally:
+        daemon.end()
+
+
+def open_onion(b, service):
+    def opened():
+        try:
+            b.open(service['url'] + '/')
+            return 'OnionShare' in b.title() and '.onion' in b.run('return location.host')
+        except BrowserError:
+            return False
+    until(opened, 'the page comes through Tor', 120, step=1)
+
+
+@every_browser
+@pytest.mark.parametrize('scripts', [True, False], ids=['script', 'noscript'])
+def test_a_submission_through_tor(onion, tornet, browser, scripts):
+    if browser is Firefox and not scripts:
+        pytest.skip('Firefox without script cannot be asked what it shows')
+    daemon, service = onion
+    path = daemon.file('letter.txt', os.urandom(200_000))
+    with browser(socks_port=tornet.clients[0].socks_port, scripts=scripts) as b:
+        open_onion(b, service)
+        submit(b, path, text='from afar')
+        until_said(b, 'Message submitted, uploaded letter.txt', 120)
+        shot(b, f'dropbox-onion-{scripts}')
+    assert submissions(daemon)[-1] == ({'letter.txt': digest(path)}, 'from afar')
+
+
+def close_circuits(control):
+    """All of a client's circuits, built or not, and with them what runs over them."""
+    closed = 0
+    for line in control.command('GETINFO circuit-status'):
+        words = line.split()
+        if len(words) > 1 and words[0].isdigit():
+            try:
+                control.command(f'CLOSECIRCUIT {words[0]}')
+                closed += 1
+            except Exception:
+                pass  # it has ended by itself
+    return closed
+
+
+@every_browser
+def test_a_large_submission_survives_closed_circuits(onion, tornet, browser):
+    daemon, service = onion
+    client = tornet.clients[0]
+    path = daemon.file('forty.bin', os.urandom(40 * MIB))
+    with browser(socks_port=client.socks_port) as b, client.control() as control:
+        open_onion(b, service)
+        submit(b, path)
+        for mebibytes in (2, 8, 16, 24, 30):
+            until(lambda: b.run('const p = document.querySelector("progress");'
+                                f'return !p || p.value > {mebibytes * MIB}'),
+                  f'{mebibytes} MiB have arrived', 300, step=0.1)
+            assert b.run('return !!document.querySelector("progress")')
+            shot(b, f'dropbox-onion-{mebibytes}')
+            assert close_circuits(control)
+        until_said(b, 'Uploaded forty.bin', 300)
+        shot(b, 'dropbox-onion-done')
+    assert submissions(daemon)[-1] == ({'forty.bin': digest(path)}, None)
