@@ -321,7 +321,7 @@ void receive_respond_page(struct receive *r, struct http_req *req, int status, s
 	http_resp_init(&resp, req, status);
 	http_resp_field(&resp, "Cache-Control", "no-store");
 	http_respond_text(req, &resp, "text/html; charset=utf-8", buf_span(&b));
-	buf_done(&b);
+	buf_wipe(&b); /* names of what was sent may be among it */
 }
 
 /* A result is shown to who reads it: not to HEAD, which would use it up. */
