@@ -26,7 +26,7 @@ struct command {
 	const char *name;            /* "list", "tor status" */
 	const char *alias;           /* or NULL */
 	const char *synopsis;        /* of the positional arguments: "NAME PATH..." */
-	const char *summary;         /* begins in lower case, no full stop */
+	const char *summary;         /* begins in lower case, no full stop; NULL: not for people */
 	const char *help;            /* paragraphs for --help; NULL: none */
 	const struct opt *opts;      /* NULL: none of its own */
 	const char *mode;            /* takes the options of this mode; "": of any; NULL: none */
@@ -39,6 +39,18 @@ extern const struct command cmd_create_share, cmd_create_receive, cmd_start, cmd
 	cmd_list, cmd_show, cmd_edit, cmd_rename, cmd_delete, cmd_share, cmd_receive, cmd_watch,
 	cmd_wait, cmd_status, cmd_tor_status, cmd_history, cmd_reload, cmd_call, cmd_inbox_list,
 	cmd_inbox_show, cmd_inbox_save, cmd_inbox_delete, cmd_key_list, cmd_key_add, cmd_key_remove;
+
+extern const struct command cmd_completion, cmd_complete_words;
+
+/* --- the tables (main.c) --- */
+
+extern const struct opt commands_global_opts[];
+const struct command *const *commands_all(size_t *ret_n);
+/* *ret_words: how many words of argv name it. NULL: none does. */
+const struct command *command_find(int argc, char **argv, int *ret_words);
+/* The options of a mode ("": of any) as a table; the caller's to free. */
+struct opt *command_service_opts(const char *mode);
+void command_free_service_opts(struct opt *opts);
 
 /* --- what commands share --- */
 
@@ -56,6 +68,8 @@ int ctl_call(struct ctl *ctl, const char *method, json_t *params, json_t **ret, 
 
 /* All services, a new reference, however many they are. */
 int ctl_list(struct ctl *ctl, json_t **ret, struct error *err);
+/* The same; -ETIMEDOUT at that time of rpc_now(). */
+int ctl_list_by(struct ctl *ctl, int64_t deadline_ms, json_t **ret, struct error *err);
 /*
  * ctl_call, and its result printed: with --json the member (NULL: the whole
  * reply), else what print makes of the reply. Exit status.

@@ -78,6 +78,11 @@ int ctl_call(struct ctl *ctl, const char *method, json_t *params, json_t **ret, 
 
 int ctl_list(struct ctl *ctl, json_t **ret, struct error *err)
 {
+	return ctl_list_by(ctl, RPC_FOREVER, ret, err);
+}
+
+int ctl_list_by(struct ctl *ctl, int64_t deadline_ms, json_t **ret, struct error *err)
+{
 	json_t *all = json_array();
 	bool continues = true;
 	int r = ctl_connect(ctl, err);
@@ -88,7 +93,7 @@ int ctl_list(struct ctl *ctl, json_t **ret, struct error *err)
 	while (r == 0 && continues) {
 		json_t *page = NULL;
 
-		r = rpc_receive(ctl->rpc, RPC_FOREVER, &page, &continues, err);
+		r = rpc_receive(ctl->rpc, deadline_ms, &page, &continues, err);
 		json_array_extend(all, json_object_get(page, "services"));
 		json_decref(page);
 	}

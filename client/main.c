@@ -26,15 +26,15 @@
 #define SPELLING_MAX  64
 
 static const struct command *const commands[] = {
-	&cmd_share,      &cmd_receive,    &cmd_create_share, &cmd_create_receive, &cmd_start,
-	&cmd_stop,       &cmd_restart,    &cmd_list,         &cmd_show,           &cmd_edit,
-	&cmd_rename,     &cmd_delete,     &cmd_watch,        &cmd_wait,           &cmd_history,
-	&cmd_status,     &cmd_tor_status, &cmd_reload,       &cmd_call,           &cmd_inbox_list,
-	&cmd_inbox_show, &cmd_inbox_save, &cmd_inbox_delete, &cmd_key_list,       &cmd_key_add,
-	&cmd_key_remove,
+	&cmd_share,      &cmd_receive,    &cmd_create_share,   &cmd_create_receive, &cmd_start,
+	&cmd_stop,       &cmd_restart,    &cmd_list,           &cmd_show,           &cmd_edit,
+	&cmd_rename,     &cmd_delete,     &cmd_watch,          &cmd_wait,           &cmd_history,
+	&cmd_status,     &cmd_tor_status, &cmd_reload,         &cmd_call,           &cmd_inbox_list,
+	&cmd_inbox_show, &cmd_inbox_save, &cmd_inbox_delete,   &cmd_key_list,       &cmd_key_add,
+	&cmd_key_remove, &cmd_completion, &cmd_complete_words,
 };
 
-static const struct opt global_opts[] = {
+const struct opt commands_global_opts[] = {
 	{"json", 'j', NULL, "one JSON value on stdout (streams: one object a line)"},
 	{"quiet", 'q', NULL, "results and errors only"},
 	{"timeout", 0, "SECONDS", "give up waiting after this time"},
@@ -46,6 +46,12 @@ static const struct opt global_opts[] = {
 	{"version", 'V', NULL, "print the version"},
 	{0},
 };
+
+const struct command *const *commands_all(size_t *ret_n)
+{
+	*ret_n = ARRAY_SIZE(commands);
+	return commands;
+}
 
 /* --- help --- */
 
@@ -69,11 +75,14 @@ static void print_general_help(void)
 	printf("Share files over Tor, by the daemon onionshared.\n\n"
 	       "usage: onionsharectl [OPTION...] [COMMAND ...]\n\nCommands:\n");
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
-		printf("  %-*s  %s\n", NAME_COLUMN, commands[i]->name, commands[i]->summary);
+		if (commands[i]->summary) {
+			printf("  %-*s  %s\n", NAME_COLUMN, commands[i]->name,
+			       commands[i]->summary);
+		}
 	}
 	printf("\n'onionsharectl COMMAND --help' tells more. Without a command: status.\n\n"
 	       "Options of every command:\n");
-	print_opts(global_opts);
+	print_opts(commands_global_opts);
 	printf("\nExit status: 0 done, 1 the daemon refused, 2 usage, 3 what is waited for cannot "
 	       "come,\n4 no such service, 5 not permitted, 6 no daemon, 7 Tor unavailable or "
 	       "timeout,\n130 interrupted.\n");
@@ -99,7 +108,7 @@ static void print_command_help(const struct ctl *ctl)
 		print_opts(ctl->service_opts);
 	}
 	printf("\nOptions of every command:\n");
-	print_opts(global_opts);
+	print_opts(commands_global_opts);
 }
 
 /* --- from words to a command --- */
@@ -123,7 +132,7 @@ static int matches(const struct command *c, int argc, char **argv)
 		       : 0;
 }
 
-static const struct command *find_command(int argc, char **argv, int *ret_words)
+const struct command *command_find(int argc, char **argv, int *ret_words)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
 		*ret_words = matches(commands[i], argc, argv);
@@ -173,7 +182,7 @@ static void add_service_opt(struct opt **opts, size_t *n, const char *spelling, 
 				       .help = help};
 }
 
-static struct opt *make_service_opts(const char *mode)
+struct opt *command_service_opts(const char *mode)
 {
 	unsigned bit = mode[0] != '\0' ? options_mode(mode) : ~0u;
 	struct opt *opts = NULL;
@@ -197,7 +206,7 @@ static struct opt *make_service_opts(const char *mode)
 	return opts;
 }
 
-static void free_service_opts(struct opt *opts)
+void command_free_service_opts(struct opt *opts)
 {
 	for (struct opt *o = opts; o && o->name; o++) {
 		free((char *)(uintptr_t)o->name);
@@ -257,7 +266,7 @@ static int run(struct ctl *ctl, int argc, char **argv)
 	int used = 0, words = 0, status;
 	int64_t timeout_ms;
 
-	ctl->args.tables[0] = global_opts;
+	ctl->args.tables[0] = commands_global_opts;
 	ctl->args.stop_at_word = true;
 	if (opt_parse(&ctl->args, argc - 1, argv + 1, &used, &err) < 0) {
 		goto misuse;
@@ -266,7 +275,7 @@ static int run(struct ctl *ctl, int argc, char **argv)
 	argv += 1 + used;
 	ctl->command = &cmd_status;
 	if (argc > 0) {
-		ctl->command = find_command(argc, argv, &words);
+		ctl->command = command_find(argc, argv, &words);
 		if (!ctl->command) {
 			return no_such_command(argv[0],
 					       opt_given(&ctl->args, "help") ||
@@ -276,7 +285,7 @@ static int run(struct ctl *ctl, int argc, char **argv)
 		argv += words;
 	}
 	if (ctl->command->mode) {
-		ctl->service_opts = make_service_opts(ctl->command->mode);
+		ctl->service_opts = command_service_opts(ctl->command->mode);
 	}
 	ctl->args.tables[1] = ctl->command->opts;
 	ctl->args.tables[2] = ctl->service_opts;
@@ -322,7 +331,7 @@ int main(int argc, char **argv)
 	out_init(asks_for(argc - 1, argv + 1, "-j", "--json"), false);
 	status = run(&ctl, argc, argv);
 	opt_done(&ctl.args);
-	free_service_opts(ctl.service_opts);
+	command_free_service_opts(ctl.service_opts);
 	if (!out_flush() && status == 0) {
 		out_error("what was to be printed could not be written: %s", strerror(errno));
 		status = 1;
