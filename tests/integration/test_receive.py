@@ -1,73 +1,16 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Receive mode over HTTP: what is accepted, what is on the disk, and after kill -9."""
-import hashlib
+"""Receive mode over HTTP: what is accepted, and what is on the disk."""
 import json
 import os
-import random
 import re
 import shutil
 import stat
-import threading
 
 import pytest
 
+from lib.dropbox import BOUNDARY, SMALL, ajax, dropbox, form, post, submissions
 from lib.http import Closed, Connection, fetch
 from lib.waiting import until
-
-BOUNDARY = '----onionshare-test'
-DAY = re.compile(r'\d{4}-\d{2}-\d{2}')
-STAMP = re.compile(r'\d{12}')
-SMALL = ['--min-free', '0']
-
-
-def form(*parts):
-    """parts: (field, filename or None, bytes)."""
-    body = b''
-    for field, filename, data in parts:
-        named = '' if filename is None else f'; filename="{filename}"'
-        body += (f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{field}"{named}\r\n\r\n'
-                 .encode() + data + b'\r\n')
-    return body + f'--{BOUNDARY}--\r\n'.encode()
-
-
-def post(address, body, target='/upload-ajax', headers=None):
-    with Connection(address, timeout=60) as c:
-        return c.request('POST', target, {
-            'Content-Type': f'multipart/form-data; boundary={BOUNDARY}', **(headers or {})}, body)
-
-
-def ajax(address, *parts):
-    answer = post(address, form(*parts))
-    return answer.status, json.loads(answer.body)
-
-
-def dropbox(daemon, name='box', *options):
-    daemon.json('create', 'receive', name, *SMALL, *options)
-    return daemon.json('start', name)
-
-
-def submissions(root):
-    """Of each submission that can be seen: (files by name, message or None)."""
-    found = {}
-    for day in os.listdir(root):
-        if day.startswith('.'):
-            continue
-        assert DAY.fullmatch(day), day
-        for name in os.listdir(os.path.join(root, day)):
-            path = os.path.join(root, day, name)
-            stamp = name[:12]
-            assert STAMP.fullmatch(stamp), name
-            files, message = found.get((day, stamp), ({}, None))
-            if name.endswith('-message.txt'):
-                with open(path, 'rb') as f:
-                    message = f.read()
-            else:
-                assert name == stamp, name
-                for file in os.listdir(path):
-                    with open(os.path.join(path, file), 'rb') as f:
-                        files[file] = f.read()
-            found[day, stamp] = files, message
-    return list(found.values())
 
 
 def all_entries(root):
@@ -208,108 +151,3 @@ def test_what_an_earlier_dropbox_received_is_not_mixed_up(daemon):
 def test_a_data_directory_may_be_named_from_where_one_is(daemon):
     service = daemon.json('create', 'receive', 'box', '--data-dir', 'in/box', cwd=daemon.content)
     assert service['options']['data_dir'] == os.path.join(daemon.content, 'in/box')
-
-
-# --- accidents ---
-
-def submission(number):
-    """Two files and a message that know each other."""
-    rand = random.Random(number)
-    files = {f'{number}-{i}.bin': rand.randbytes(rand.choice((0, 10, 5_000, 400_000)))
-             for i in range(2)}
-    digest = hashlib.sha256(b''.join(files[n] for n in sorted(files))).hexdigest()
-    return files, f'{number} {digest}'.encode()
-
-
-def check_whole(root):
-    """Whatever can be seen is whole; the numbers of the submissions."""
-    numbers = set()
-    for files, message in submissions(root):
-        assert message is not None, f'files without their message: {sorted(files)}'
-        number = int(message.split()[0])
-        assert (files, message) == submission(number), number
-        numbers.add(number)
-    return numbers
-
-
-def uploader(address, start, step, acknowledged, stop):
-    number = start
-    while not stop.is_set():
-        files, message = submission(number)
-        try:
-            status, _ = ajax(address, *(('file[]', n, d) for n, d in files.items()),
-                             ('text', None, message))
-            if status == 200:
-                acknowledged.add(number)
-        except (Closed, OSError):
-            return
-        number += step
-
-
-def test_kill_9_loses_nothing_that_was_acknowledged(daemon):
-    service = dropbox(daemon)
-    root, address = service['options']['data_dir'], service['backend']
-    acknowledged = set()
-    rounds = int(os.environ.get('ONIONSHARED_KILL_ROUNDS', '12'))
-    for i in range(rounds):
-        stop = threading.Event()
-        threads = [threading.Thread(target=uploader, args=(
-            address, i * 3_000_000 + k, 3, acknowledged, stop)) for k in range(3)]
-        for t in threads:
-            t.start()
-        stop.wait(random.uniform(0.02, 0.6))
-        daemon.kill()
-        stop.set()
-        for t in threads:
-            t.join()
-        daemon.start()
-        daemon.until_state('box', 'running')
-        assert acknowledged <= check_whole(root), f'round {i}'
-        run = os.listdir(os.path.join(root, '.incoming'))
-        assert len(run) == 1 and os.listdir(os.path.join(root, '.incoming', run[0])) == []
-    assert acknowledged, 'no upload came to its end before a kill'
-
-
-@pytest.mark.parametrize('call', ['fsync', 'renameat2', 'mkdirat', 'futimens,utimensat', 'write'])
-def test_killed_at_every_step_of_one_submission(make_daemon, call):
-    if not shutil.which('strace'):
-        pytest.skip('strace is not installed')
-    daemon = make_daemon().start()
-    service = dropbox(daemon)
-    root, address = service['options']['data_dir'], service['backend']
-    daemon.stop()
-    call = call.split(',')[-1]
-    killed, n = 0, 0
-    while True:
-        n += 1
-        daemon.wrapper = ['strace', '-f', '-qq', '-o', '/dev/null', '-e', f'trace={call}',
-                          '-e', f'inject={call}:signal=KILL:when={n}']
-        daemon.spawn()
-        ended = acknowledged = False
-        try:
-            until(lambda: daemon.process.poll() is not None
-                  or os.path.exists(daemon.control) and daemon.ctl(
-                      '--json', 'wait', 'box', '--for', 'running', timeout=30).status == 0,
-                  'it runs or is killed')
-            files, message = submission(n)
-            status, _ = ajax(address, *(('file[]', k, d) for k, d in files.items()),
-                             ('text', None, message))
-            acknowledged = status == 200
-        except (Closed, OSError):
-            ended = True
-        if daemon.process.poll() is None and not ended:
-            daemon.stop()
-        else:
-            daemon.process.wait(30)
-            killed += 1
-        daemon.wrapper = []
-        daemon.process = None
-        daemon.start()
-        daemon.until_state('box', 'running')
-        numbers = check_whole(root)
-        assert not acknowledged or n in numbers
-        daemon.stop()
-        if acknowledged and not ended:
-            break
-        assert n < 200
-    assert killed, f'{call} was never reached'
