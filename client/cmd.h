@@ -35,6 +35,7 @@ struct command {
 	int (*run)(struct ctl *ctl); /* the exit status */
 };
 
+extern const struct command cmd_create_website, cmd_website;
 extern const struct command cmd_create_share, cmd_create_receive, cmd_start, cmd_stop, cmd_restart,
 	cmd_list, cmd_show, cmd_edit, cmd_rename, cmd_delete, cmd_share, cmd_receive, cmd_watch,
 	cmd_wait, cmd_status, cmd_tor_status, cmd_history, cmd_reload, cmd_call, cmd_inbox_list,

@@ -48,6 +48,35 @@ const struct command cmd_create_share = {
 	.run = run,
 };
 
+const struct command cmd_create_website = {
+	.name = "create website",
+	.synopsis = "NAME PATH...",
+	.summary = "make a saved website out of files, stopped",
+	.help = "Makes a website of the folder. Files are served as they are at each visit: an edit\n"
+		"shows at once. A folder without index.html is shown as a list, a 404.html at the\n"
+		"top is shown for what is not there. Several files and folders keep their names.\n"
+		"Address and private key are made with it and printed; they stay the same.",
+	.opts = opts,
+	.mode = "website",
+	.min_words = 2,
+	.max_words = SIZE_MAX,
+	.any_bytes = true,
+	.run = run,
+};
+
+const struct command cmd_create_chat = {
+	.name = "create chat",
+	.synopsis = "NAME",
+	.summary = "make a saved chat room, stopped",
+	.help = "Makes a room in which visitors talk with each other. Messages are kept nowhere.\n"
+		"Address and private key are made with it and printed; they stay the same.",
+	.opts = opts,
+	.mode = "chat",
+	.min_words = 1,
+	.max_words = 1,
+	.run = run,
+};
+
 const struct command cmd_create_receive = {
 	.name = "create receive",
 	.synopsis = "NAME",

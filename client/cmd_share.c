@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * share, receive: a one-off, as onionshare-cli does it. The service belongs to one
+ * share, receive, website: a one-off, as onionshare-cli does it. The service belongs to one
  * connection, by which it is also asked about and ended; a second one watches.
  */
 #include <errno.h>
@@ -315,6 +315,37 @@ const struct command cmd_share = {
 	.min_words = 1,
 	.max_words = SIZE_MAX,
 	.any_bytes = true,
+	.run = run_one_off,
+};
+
+const struct command cmd_website = {
+	.name = "website",
+	.synopsis = "PATH...",
+	.summary = "publish a website now, until Ctrl-C",
+	.help = "Serves the folder at a new address, prints address and private key, and deletes "
+		"it\n"
+		"all on Ctrl-C or with this program. An edit of a file shows at the next visit.\n"
+		"With --json: the events of 'watch', a line each.",
+	.opts = opts,
+	.mode = "website",
+	.min_words = 1,
+	.max_words = SIZE_MAX,
+	.any_bytes = true,
+	.run = run_one_off,
+};
+
+const struct command cmd_chat = {
+	.name = "chat",
+	.synopsis = "",
+	.summary = "open a chat room now, until Ctrl-C",
+	.help = "Opens a room at a new address, prints address and private key, shows how many "
+		"are\n"
+		"there, and closes it on Ctrl-C or with this program. What is said in it is kept\n"
+		"nowhere, and cannot be read here: visit the address to take part.\n"
+		"With --json: the events of 'watch', a line each.",
+	.opts = opts,
+	.mode = "chat",
+	.max_words = 0,
 	.run = run_one_off,
 };
 

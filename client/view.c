@@ -197,8 +197,26 @@ static void fill(struct view_transfer *t, const json_t *event)
 	snprintf(t->name, sizeof(t->name), "%s", service_text(event, "name"));
 }
 
+/* Small ones of a website come several at once. */
+static void print_served(const struct view *v, const json_t *event, uint64_t count)
+{
+	char bytes[UNITS_SIZE_TEXT];
+	struct buf text = BUF_INIT;
+
+	buf_printf(&text, "%llu small file%s sent: %s", (unsigned long long)count,
+		   count == 1 ? "" : "s", units_print_size(amount(event, "bytes"), bytes));
+	print_line(v, service_text(event, "name"), text.p);
+	buf_done(&text);
+}
+
 static void on_transfer(struct view *v, const json_t *event)
 {
+	uint64_t count = amount(event, "count");
+
+	if (count) {
+		print_served(v, event, count);
+		return;
+	}
 	const char *phase = service_text(event, "phase");
 	bool over = strcmp(phase, "completed") == 0 || strcmp(phase, "cancelled") == 0;
 	struct view_transfer now = {0}, *known;
@@ -236,6 +254,16 @@ static void print_submission(const struct view *v, const json_t *event)
 	buf_done(&text);
 }
 
+static void print_members(const struct view *v, const json_t *event)
+{
+	long long n = json_integer_value(json_object_get(event, "members"));
+	struct buf text = BUF_INIT;
+
+	buf_printf(&text, "%lld %s in the room", n, n == 1 ? "person is" : "people are");
+	print_line(v, service_text(event, "name"), text.p);
+	buf_done(&text);
+}
+
 void view_event(struct view *v, const json_t *event)
 {
 	const char *kind = service_text(event, "event");
@@ -246,6 +274,8 @@ void view_event(struct view *v, const json_t *event)
 		on_transfer(v, event);
 	} else if (strcmp(kind, "submission") == 0) {
 		print_submission(v, event);
+	} else if (strcmp(kind, "members") == 0) {
+		print_members(v, event);
 	}
 	view_draw(v);
 }

@@ -35,7 +35,8 @@
 
 /* --- types --- */
 
-ENUM(type_mode, "Mode", "What a service does for its visitors.", "share", "receive")
+ENUM(type_mode, "Mode", "What a service does for its visitors.", "share", "receive",
+     "website")
 
 ENUM(type_state, "State",
      "Where a service is in its life. publishing: its address is fixed but not yet announced by "

@@ -75,11 +75,37 @@ static const struct option options[] = {
 	 .has_default = true,
 	 .help = "serve a copy that the daemon keeps, not the files in their place"},
 	{.name = "log_filenames",
-	 .modes = OPTION_SHARE,
+	 .modes = OPTION_SHARE | OPTION_WEBSITE,
 	 .type = OPTION_BOOL,
 	 .flags = OPTION_NEEDS_RESTART,
 	 .has_default = true,
 	 .help = "put requested paths into the history"},
+	{.name = "disable_csp",
+	 .modes = OPTION_WEBSITE,
+	 .type = OPTION_BOOL,
+	 .flags = OPTION_NEEDS_RESTART,
+	 .has_default = true,
+	 .help = "send no Content-Security-Policy: pages may load from anywhere"},
+	{.name = "custom_csp",
+	 .modes = OPTION_WEBSITE,
+	 .type = OPTION_STRING,
+	 .flags = OPTION_NEEDS_RESTART | OPTION_ASCII,
+	 .min = 1,
+	 .max = OPTION_CSP_MAX,
+	 .metavar = "VALUE",
+	 .help = "send this Content-Security-Policy instead of the default one"},
+	{.name = "no_listing",
+	 .modes = OPTION_WEBSITE,
+	 .type = OPTION_BOOL,
+	 .flags = OPTION_NEEDS_RESTART,
+	 .has_default = true,
+	 .help = "no list of files where a folder has no index.html"},
+	{.name = "dotfiles",
+	 .modes = OPTION_WEBSITE,
+	 .type = OPTION_BOOL,
+	 .flags = OPTION_NEEDS_RESTART,
+	 .has_default = true,
+	 .help = "serve also what has a name that begins with a dot"},
 	{.name = "data_dir",
 	 .modes = OPTION_RECEIVE,
 	 .type = OPTION_PATH,
@@ -174,7 +200,7 @@ unsigned options_mode(const char *mode)
 	static const struct {
 		const char *name;
 		unsigned bit;
-	} modes[] = {{"share", OPTION_SHARE}, {"receive", OPTION_RECEIVE}};
+	} modes[] = {{"share", OPTION_SHARE}, {"receive", OPTION_RECEIVE}, {"website", OPTION_WEBSITE}};
 
 	for (size_t i = 0; mode && i < ARRAY_SIZE(modes); i++) {
 		if (strcmp(modes[i].name, mode) == 0) {
@@ -280,6 +306,15 @@ static int check_recipients(const struct option *o, const json_t *value, struct 
 	return 0;
 }
 
+/* What would not get through a field of HTTP (RFC 9110 section 5.5) unharmed. */
+static bool is_ascii(const char *s)
+{
+	while (*s > 0 && *s < 0x7f) {
+		s++;
+	}
+	return *s == '\0';
+}
+
 static int check_value(const struct option *o, const json_t *value, struct error *err)
 {
 	if (json_is_null(value)) {
@@ -297,6 +332,9 @@ static int check_value(const struct option *o, const json_t *value, struct error
 	case OPTION_STRING:
 		if (!json_is_string(value)) {
 			return refuse(err, o->name, "must be text");
+		}
+		if (o->flags & OPTION_ASCII && !is_ascii(json_string_value(value))) {
+			return refuse(err, o->name, "must be plain ASCII");
 		}
 		return units_check_line(o->name,
 					span_of(json_string_value(value),
@@ -355,6 +393,11 @@ int options_check_together(const char *mode, const json_t *all, struct error *er
 	    json_is_true(json_object_get(all, "disable_files"))) {
 		return refuse(err, "disable_files",
 			      "You cannot disable both text and files: nothing could be sent");
+	}
+	if (options_mode(mode) == OPTION_WEBSITE &&
+	    json_is_true(json_object_get(all, "disable_csp")) &&
+	    json_is_string(json_object_get(all, "custom_csp"))) {
+		return refuse(err, "custom_csp", "cannot be set together with disable_csp");
 	}
 	return 0;
 }

@@ -27,13 +27,15 @@ enum option_type {
 enum option_modes {
 	OPTION_SHARE = 1,
 	OPTION_RECEIVE = 2,
-	OPTION_ALL_MODES = OPTION_SHARE | OPTION_RECEIVE,
+	OPTION_WEBSITE = 4,
+	OPTION_ALL_MODES = OPTION_SHARE | OPTION_RECEIVE | OPTION_WEBSITE,
 };
 
 enum option_flags {
 	OPTION_NEEDS_RESTART = 1, /* a change counts after the service's restart */
 	OPTION_LOCAL_ONLY = 2,    /* only for a daemon without Tor: the daemon refuses it else */
 	OPTION_TOP_LEVEL = 4,     /* shown beside "options" in the service object, not in it */
+	OPTION_ASCII = 8,         /* text that stands in a field of HTTP: printable ASCII */
 };
 
 struct option {
@@ -53,6 +55,7 @@ struct option {
 
 #define OPTION_TITLE_MAX 200
 #define OPTION_URL_MAX   2048
+#define OPTION_CSP_MAX   4096
 #define OPTION_PATH_MAX  4000 /* room for the layout below it */
 
 /* All options in the order of help texts; n of them. */

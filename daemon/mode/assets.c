@@ -34,21 +34,29 @@ static const struct asset *find(struct span name)
 	return NULL;
 }
 
-bool assets_respond(struct http_req *req)
+static void respond_if_any(struct http_req *req, const struct asset *a)
 {
-	const struct asset *a;
-
-	if (span_eq(req->path, SPAN("/favicon.ico"))) {
-		a = find(SPAN("favicon.ico"));
-	} else if (span_starts(req->path, SPAN(ASSETS_PATH))) {
-		a = find(span_from(req->path, sizeof(ASSETS_PATH) - 1));
-	} else {
-		return false;
-	}
 	if (a) {
 		respond(req, a);
 	} else {
 		http_respond_error(req, 404);
 	}
+}
+
+bool assets_respond_reserved(struct http_req *req)
+{
+	if (!span_starts(req->path, SPAN(ASSETS_PATH))) {
+		return false;
+	}
+	respond_if_any(req, find(span_from(req->path, sizeof(ASSETS_PATH) - 1)));
 	return true;
+}
+
+bool assets_respond(struct http_req *req)
+{
+	if (span_eq(req->path, SPAN("/favicon.ico"))) {
+		respond_if_any(req, find(SPAN("favicon.ico")));
+		return true;
+	}
+	return assets_respond_reserved(req);
 }

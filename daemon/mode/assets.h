@@ -26,3 +26,5 @@ extern const unsigned assets_n;
 
 /* Answers for paths below ASSETS_PATH (404 included), and for /favicon.ico; false: another path. */
 bool assets_respond(struct http_req *req);
+/* The same without /favicon.ico: a website has its own, or none. */
+bool assets_respond_reserved(struct http_req *req);

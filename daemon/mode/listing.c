@@ -62,13 +62,12 @@ static void add_download(const struct listing *l, struct buf *b)
 	buf_add_str(b, "</p>\n<a class=\"button\" href=\"/download\">Download Files</a></div>\n");
 }
 
-/* The way down from the root; each part but the last is a link. */
-static void add_breadcrumbs(const struct listing *l, struct buf *b)
+void listing_breadcrumbs(struct buf *b, struct span whole)
 {
-	char path[TREE_PATH_ROOM];
-	size_t n = tree_path(l->tree, l->dir, path), at = 0;
+	const char *path = whole.p;
+	size_t n = whole.n, at = 0;
 
-	if (l->dir == TREE_ROOT) {
+	if (n == 0) {
 		return;
 	}
 	buf_add_str(b, "<nav aria-label=\"Folder\"><ol><li><a href=\"/\">All files</a></li>");
@@ -88,29 +87,62 @@ static void add_breadcrumbs(const struct listing *l, struct buf *b)
 	buf_add_str(b, "</ol></nav>\n");
 }
 
+void listing_begin_table(struct buf *b)
+{
+	buf_add_str(b, "<table>\n<thead><tr><th scope=\"col\">Filename</th>"
+		       "<th scope=\"col\">Size</th></tr></thead>\n<tbody>\n");
+}
+
+void listing_end_table(struct buf *b)
+{
+	buf_add_str(b, "</tbody>\n</table>\n");
+}
+
+void listing_empty(struct buf *b)
+{
+	buf_add_str(b, "<div class=\"note\"><p>This folder is empty</p></div>\n");
+}
+
+void listing_row(struct buf *b, struct span path, struct span name, bool is_dir, uint64_t size,
+		 bool linked)
+{
+	buf_add_str(b, is_dir ? "<tr class=\"dir\"><td>" : "<tr><td>");
+	/* A backslash in an address means something else to browsers. */
+	if (linked && !memchr(path.p, '\\', path.n)) {
+		tmpl(b, "<a href=\"/{}{}\"><bdi>{}</bdi></a>", T_PATH(path),
+		     T_RAW(is_dir ? SPAN("/") : SPAN("")), T_TEXT(name));
+	} else {
+		tmpl(b, "<bdi>{}</bdi>", T_TEXT(name));
+	}
+	buf_add_str(b, "</td><td>");
+	if (is_dir) {
+		buf_add_str(b, "&mdash;");
+	} else {
+		listing_size(b, size);
+	}
+	buf_add_str(b, "</td></tr>\n");
+}
+
 static void add_top(const struct listing *l, struct buf *b)
 {
+	char path[TREE_PATH_ROOM];
 	struct buf meta = BUF_INIT;
 
 	add_meta(l, &meta);
 	page_head(b, title_of(l->title), buf_span(&meta));
 	buf_done(&meta);
 	add_download(l, b);
-	add_breadcrumbs(l, b);
+	listing_breadcrumbs(b, span_of(path, tree_path(l->tree, l->dir, path)));
 	if (l->tree->entries[l->dir].dir.count == 0) {
-		buf_add_str(b, "<div class=\"note\"><p>This folder is empty</p></div>\n");
+		listing_empty(b);
 		return;
 	}
-	buf_add_str(b, "<table>\n<thead><tr><th scope=\"col\">Filename</th>"
-		       "<th scope=\"col\">Size</th></tr></thead>\n<tbody>\n");
+	listing_begin_table(b);
 }
 
-/* Some names have an address that means something else, or one that is never taken. */
+/* Some names have an address that is never taken. */
 static bool is_reachable(const struct listing *l, uint32_t i, struct span path)
 {
-	if (memchr(path.p, '\\', path.n)) {
-		return false;
-	}
 	return l->dir != TREE_ROOT || l->tree->entries[i].is_dir ||
 	       (!span_eq(path, SPAN("download")) && !span_eq(path, SPAN("favicon.ico")));
 }
@@ -122,20 +154,8 @@ static void add_row(const struct listing *l, struct buf *b, uint32_t i)
 	char room[TREE_PATH_ROOM];
 	struct span path = span_of(room, tree_path(l->tree, i, room));
 
-	buf_add_str(b, e->is_dir ? "<tr class=\"dir\"><td>" : "<tr><td>");
-	if (l->links && is_reachable(l, i, path)) {
-		tmpl(b, "<a href=\"/{}{}\"><bdi>{}</bdi></a>", T_PATH(path),
-		     T_RAW(e->is_dir ? SPAN("/") : SPAN("")), T_TEXT(name));
-	} else {
-		tmpl(b, "<bdi>{}</bdi>", T_TEXT(name));
-	}
-	buf_add_str(b, "</td><td>");
-	if (e->is_dir) {
-		buf_add_str(b, "&mdash;");
-	} else {
-		listing_size(b, e->file.size);
-	}
-	buf_add_str(b, "</td></tr>\n");
+	listing_row(b, path, name, e->is_dir, e->is_dir ? 0 : e->file.size,
+		    l->links && is_reachable(l, i, path));
 }
 
 bool listing_fill(struct listing *l, struct buf *b, size_t n)
@@ -149,7 +169,7 @@ bool listing_fill(struct listing *l, struct buf *b, size_t n)
 	while (b->len < n) {
 		if (l->next == d->dir.count) {
 			if (d->dir.count) {
-				buf_add_str(b, "</tbody>\n</table>\n");
+				listing_end_table(b);
 			}
 			page_foot(b);
 			return true;

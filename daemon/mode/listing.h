@@ -29,5 +29,18 @@ bool listing_fill(struct listing *l, struct buf *b, size_t n);
 /* "OnionShare download in progress" */
 void listing_busy_page(struct buf *b, const char *title);
 
+/* --- pieces, for other lists of files --- */
+
+/* The way down from the root; each part but the last is a link. path: without slashes at its
+ * ends; of the root: nothing is added. */
+void listing_breadcrumbs(struct buf *b, struct span path);
+void listing_begin_table(struct buf *b);
+void listing_end_table(struct buf *b);
+/* In place of a table. */
+void listing_empty(struct buf *b);
+/* path: from below the root down to it. */
+void listing_row(struct buf *b, struct span path, struct span name, bool is_dir, uint64_t size,
+		 bool linked);
+
 /* "6.0 B", "293.7 KiB": as people read sizes. */
 void listing_size(struct buf *b, uint64_t bytes);

@@ -45,6 +45,11 @@ struct mode_host {
 	 */
 	void (*transfer)(void *ud, uint64_t id, enum mode_transfer_phase phase, bool out,
 			 uint64_t bytes, uint64_t total, const char *path);
+	/*
+	 * So many responses to visitors and bytes of them, which are not worth a
+	 * transfer each. May be NULL.
+	 */
+	void (*served)(void *ud, uint64_t responses, uint64_t bytes);
 	/* The service has done its work (autostop): it shall stop, wanted no more. */
 	void (*completed)(void *ud);
 	/* The service cannot go on (its files are gone): state failed, with this reason. */
@@ -115,3 +120,4 @@ struct mode {
 
 extern const struct mode_ops mode_share;
 extern const struct mode_ops mode_receive;
+extern const struct mode_ops mode_website;

@@ -245,16 +245,20 @@ static char *make_name(struct manager *m, const char *mode)
 	}
 }
 
-static int check_receive(const struct manager *m, const struct manager_create *create,
-			 struct error *err)
+static int check_together(const struct manager_create *create, struct error *err)
 {
 	json_t *all = options_complete(create->mode, create->options);
 	int r = options_check_together(create->mode, all, err);
 
 	json_decref(all);
-	if (r == 0) {
-		r = service_check_webhook(m, create->options, err);
-	}
+	return r;
+}
+
+static int check_receive(const struct manager *m, const struct manager_create *create,
+			 struct error *err)
+{
+	int r = service_check_webhook(m, create->options, err);
+
 	if (r == 0 && json_array_size(create->paths) > 0) {
 		r = invalid(err, "paths", "a receive service has none");
 	}
@@ -281,6 +285,9 @@ static int check_create(struct manager *m, const struct manager_create *create, 
 	const json_t *port = json_object_get(create->options, "port");
 	int r = options_validate(create->mode, create->options, err);
 
+	if (r == 0) {
+		r = check_together(create, err);
+	}
 	if (r == 0 && create->name) {
 		r = check_new_name(m, create->name, err);
 	}

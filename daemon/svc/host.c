@@ -65,6 +65,19 @@ static void host_transfer(void *ud, uint64_t id, enum mode_transfer_phase phase,
 	json_decref(details);
 }
 
+/* Small ones of a website: counted, but no row of the history. */
+static void host_served(void *ud, uint64_t responses, uint64_t bytes)
+{
+	struct service *svc = ud;
+
+	transfers_served(&svc->transfers, manager_bus(svc->m), svc->row->name,
+			 manager_next_id(svc->m), responses, bytes);
+	if (!svc->ephemeral) {
+		store_service_count(manager_store(svc->m), svc->row->id, svc->transfers.completed,
+				    svc->transfers.bytes_in, svc->transfers.bytes_out);
+	}
+}
+
 static void host_completed(void *ud)
 {
 	struct service *svc = ud;
@@ -127,8 +140,9 @@ struct mode_host service_host(struct service *svc)
 {
 	return (struct mode_host){
 		SERVICE_INBOX_HOST,          .transfer_id = host_transfer_id,
-		.transfer = host_transfer,   .completed = host_completed,
-		.failed = host_failed,       .cache_put = host_cache_put,
-		.cache_get = host_cache_get, .ud = svc,
+		.transfer = host_transfer,   .served = host_served,
+		.completed = host_completed, .failed = host_failed,
+		.cache_put = host_cache_put, .cache_get = host_cache_get,
+		.ud = svc,
 	};
 }

@@ -64,12 +64,9 @@ static const char *phase_name(enum mode_transfer_phase phase)
 	return "";
 }
 
-static void tell(struct bus *bus, const char *service, uint64_t id, enum mode_transfer_phase phase,
-		 bool out, uint64_t bytes, uint64_t total)
+static json_t *make_event(const char *service, uint64_t id, enum mode_transfer_phase phase,
+			  bool out, uint64_t bytes, uint64_t total)
 {
-	if (!bus_has_subscribers(bus)) {
-		return;
-	}
 	json_t *event = json_pack("{s:s, s:s, s:I, s:s, s:s, s:I}", "event", "transfer", "name",
 				  service, "id", (json_int_t)id, "direction", out ? "out" : "in",
 				  "phase", phase_name(phase), "bytes", (json_int_t)bytes);
@@ -77,7 +74,15 @@ static void tell(struct bus *bus, const char *service, uint64_t id, enum mode_tr
 	json_object_set_new(event, "total",
 			    total == HTTP_LENGTH_UNKNOWN ? json_null()
 							 : json_integer((json_int_t)total));
-	bus_publish(bus, service, event);
+	return event;
+}
+
+static void tell(struct bus *bus, const char *service, uint64_t id, enum mode_transfer_phase phase,
+		 bool out, uint64_t bytes, uint64_t total)
+{
+	if (bus_has_subscribers(bus)) {
+		bus_publish(bus, service, make_event(service, id, phase, out, bytes, total));
+	}
 }
 
 bool transfers_report(struct transfers *t, struct bus *bus, const char *service, uint64_t now_ms,
@@ -112,6 +117,20 @@ bool transfers_report(struct transfers *t, struct bus *bus, const char *service,
 	}
 	tell(bus, service, id, phase, out, bytes, total);
 	return over;
+}
+
+void transfers_served(struct transfers *t, struct bus *bus, const char *service, uint64_t id,
+		      uint64_t responses, uint64_t bytes)
+{
+	t->completed += (int64_t)responses;
+	t->bytes_out += (int64_t)bytes;
+	if (responses && bus_has_subscribers(bus)) {
+		json_t *event =
+			make_event(service, id, MODE_TRANSFER_COMPLETED, true, bytes, bytes);
+
+		json_object_set_new(event, "count", json_integer((json_int_t)responses));
+		bus_publish(bus, service, event);
+	}
 }
 
 json_t *transfers_json(const struct transfers *t)

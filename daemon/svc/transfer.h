@@ -27,5 +27,8 @@ void transfers_done(struct transfers *t);
 bool transfers_report(struct transfers *t, struct bus *bus, const char *service, uint64_t now_ms,
 		      uint64_t id, enum mode_transfer_phase phase, bool out, uint64_t bytes,
 		      uint64_t total);
+/* Small ones, all over, told together under one id. */
+void transfers_served(struct transfers *t, struct bus *bus, const char *service, uint64_t id,
+		      uint64_t responses, uint64_t bytes);
 /* {"active", "completed", "bytes_in", "bytes_out"}, running ones included in the bytes. */
 json_t *transfers_json(const struct transfers *t);

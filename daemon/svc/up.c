@@ -188,13 +188,24 @@ static int listen_on_port(struct service *svc, struct error *err)
 	return http_server_listen_tcp(svc->server, svc->row->port, err);
 }
 
+/* As http_server_config has it. Only websites have the options. */
+static const char *csp(const struct service *svc)
+{
+	const char *custom = json_string_value(json_object_get(svc->options, "custom_csp"));
+
+	if (service_option_bool(svc, "disable_csp")) {
+		return NULL;
+	}
+	return custom ? custom : "";
+}
+
 static int listen_for_visitors(struct service *svc, struct error *err)
 {
 	static const struct http_server_ops ops = {.request = on_request};
 	const struct manager_config *config = manager_config(svc->m);
 	char host[ONION_ADDRESS_LEN + 7];
 	struct http_server_config server = {.limits = config->limits,
-					    .csp = "",
+					    .csp = csp(svc),
 					    .assets = ASSETS_PATH,
 					    .peer_uid = geteuid()}; /* until tor is known */
 	json_int_t max = service_option_int(svc, "max_connections");
@@ -285,7 +296,7 @@ static void on_mode_ready(void *ud, const struct error *err)
 
 static const struct mode_ops *find_mode(const char *name)
 {
-	static const struct mode_ops *const modes[] = {&mode_share, &mode_receive};
+	static const struct mode_ops *const modes[] = {&mode_share, &mode_receive, &mode_website};
 
 	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
 		if (strcmp(modes[i]->name, name) == 0) {
