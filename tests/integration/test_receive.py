@@ -9,7 +9,7 @@ import stat
 import pytest
 
 from lib.dropbox import BOUNDARY, SMALL, ajax, dropbox, form, post, submissions
-from lib.http import Closed, Connection, fetch
+from lib.http import Connection, fetch
 from lib.waiting import until
 
 
@@ -143,9 +143,27 @@ def test_what_an_earlier_dropbox_received_is_not_mixed_up(daemon):
     daemon.json('delete', 'box', '--yes')
     assert submissions(service['options']['data_dir']) == [({}, b'old')]
     result = daemon.ctl('create', 'receive', 'box')
-    assert result.status == 2 and '--data-dir' in result.err
-    again = daemon.json('create', 'receive', 'box', '--data-dir', service['options']['data_dir'])
+    assert result.status == 2 and '--adopt' in result.err
+    again = daemon.json('create', 'receive', 'box', '--adopt')
     assert again['options']['data_dir'] == service['options']['data_dir']
+    assert [s['message'] for s in daemon.json('inbox', 'list', 'box')] == [True]
+    # Or by its path, under another name.
+    again = daemon.json('create', 'receive', 'other', '--data-dir', service['options']['data_dir'])
+    assert len(daemon.json('inbox', 'list', 'other')) == 1
+    # There need not be anything.
+    assert daemon.json('create', 'receive', 'new', '--adopt')['name'] == 'new'
+
+
+def test_a_secret_that_cannot_be_used_is_refused(daemon):
+    good = daemon.file('secret', b'hunter2\n')
+    for path, why in ((daemon.file('empty', b''), 'secret'), (daemon.dir, 'secret'),
+                      (os.path.join(daemon.dir, 'none'), 'No such file'),
+                      (daemon.file('lines', b'one\ntwo\n'), 'one line')):
+        result = daemon.ctl('create', 'receive', 'box', '--webhook-url', 'http://127.0.0.1:9/',
+                            '--webhook-secret-file', path)
+        assert result.status == 2 and why in result.err, result
+    assert daemon.json('list') == []
+    daemon.json('create', 'receive', 'box', '--webhook-secret-file', good)
 
 
 def test_a_data_directory_may_be_named_from_where_one_is(daemon):
