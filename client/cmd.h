@@ -36,6 +36,7 @@ struct command {
 };
 
 extern const struct command cmd_create_website, cmd_website;
+extern const struct command cmd_publish, cmd_add, cmd_remove;
 extern const struct command cmd_create_share, cmd_create_receive, cmd_start, cmd_stop, cmd_restart,
 	cmd_list, cmd_show, cmd_edit, cmd_rename, cmd_delete, cmd_share, cmd_receive, cmd_watch,
 	cmd_wait, cmd_status, cmd_tor_status, cmd_history, cmd_reload, cmd_call, cmd_inbox_list,

@@ -31,7 +31,8 @@ static const struct command *const commands[] = {
 	&cmd_rename,     &cmd_delete,     &cmd_watch,          &cmd_wait,           &cmd_history,
 	&cmd_status,     &cmd_tor_status, &cmd_reload,         &cmd_call,           &cmd_inbox_list,
 	&cmd_inbox_show, &cmd_inbox_save, &cmd_inbox_delete,   &cmd_key_list,       &cmd_key_add,
-	&cmd_key_remove, &cmd_website,    &cmd_create_website,
+	&cmd_key_remove, &cmd_website,    &cmd_create_website, &cmd_publish,        &cmd_add,
+	&cmd_remove,
 	&cmd_completion, &cmd_complete_words,
 };
 

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* The words of a command line that are content, put into a call's parameters. */
+#pragma once
+
+#include "client/cmd.h"
+
+/*
+ * Adds "paths" to params and, where the daemon shall keep a copy (copy) or the only
+ * word is an archive (archives: for a website), "handover", which it hands over on
+ * ctl->rpc. Else fds are those to send with the call, the caller's to close.
+ */
+int content_words(struct ctl *ctl, char **words, size_t n, bool copy, bool archives, json_t *params,
+		  struct rpc_fds *fds, struct error *err);
