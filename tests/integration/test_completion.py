@@ -119,7 +119,7 @@ def test_fish_completes(daemon, path):
 def test_zsh_completes(daemon, path):
     # Its own machinery needs a terminal: what it would be told is looked at.
     script = '''
-        autoload -Uz compinit && compinit -u -d /dev/null
+        autoload -Uz compinit && compinit -u -D
         source <(onionsharectl completion zsh)
         _describe() { print -l -- "${(@P)2}" }
         _files() { print -l -- "files $*" }
