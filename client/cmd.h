@@ -35,12 +35,12 @@ struct command {
 	int (*run)(struct ctl *ctl); /* the exit status */
 };
 
-extern const struct command cmd_create_website, cmd_website;
-extern const struct command cmd_publish, cmd_add, cmd_remove;
-extern const struct command cmd_create_share, cmd_create_receive, cmd_start, cmd_stop, cmd_restart,
-	cmd_list, cmd_show, cmd_edit, cmd_rename, cmd_delete, cmd_share, cmd_receive, cmd_watch,
-	cmd_wait, cmd_status, cmd_tor_status, cmd_history, cmd_reload, cmd_call, cmd_inbox_list,
-	cmd_inbox_show, cmd_inbox_save, cmd_inbox_delete, cmd_key_list, cmd_key_add, cmd_key_remove;
+extern const struct command cmd_create_share, cmd_create_receive, cmd_create_chat, cmd_chat,
+	cmd_create_website, cmd_website, cmd_start, cmd_stop, cmd_restart, cmd_list, cmd_show,
+	cmd_edit, cmd_rename, cmd_delete, cmd_share, cmd_receive, cmd_watch, cmd_wait, cmd_status,
+	cmd_tor_status, cmd_history, cmd_reload, cmd_call, cmd_inbox_list, cmd_inbox_show,
+	cmd_inbox_save, cmd_inbox_delete, cmd_key_list, cmd_key_add, cmd_key_remove, cmd_publish,
+	cmd_add, cmd_remove;
 
 extern const struct command cmd_completion, cmd_complete_words;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * share, receive, website: a one-off, as onionshare-cli does it. The service belongs to one
+ * share, receive, website, chat: a one-off, as onionshare-cli does it. The service belongs to one
  * connection, by which it is also asked about and ended; a second one watches.
  */
 #include <errno.h>
@@ -131,7 +131,8 @@ static int on_event(struct share *s, const json_t *event, struct error *err)
 	if (out_is_json() && !opt_given(&s->ctl->args, "detach")) {
 		out_json(event);
 	}
-	if (strcmp(kind, "transfer") == 0 || strcmp(kind, "submission") == 0) {
+	if (strcmp(kind, "transfer") == 0 || strcmp(kind, "submission") == 0 ||
+	    strcmp(kind, "members") == 0) {
 		if (!out_is_json()) {
 			view_event(&s->view, event);
 		}

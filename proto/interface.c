@@ -35,8 +35,8 @@
 
 /* --- types --- */
 
-ENUM(type_mode, "Mode", "What a service does for its visitors.", "share", "receive",
-     "website")
+ENUM(type_mode, "Mode", "What a service does for its visitors.", "share", "receive", "website",
+     "chat")
 
 ENUM(type_state, "State",
      "Where a service is in its life. publishing: its address is fixed but not yet announced by "
@@ -50,8 +50,9 @@ ENUM(type_goal, "Goal",
 
 ENUM(type_event_kind, "EventKind",
      "snapshot: everything, the first event. state: a service's state changed. transfer: of a "
-     "visitor. submission: it has come in and is where it belongs. tor: Tor's state changed.",
-     "snapshot", "state", "transfer", "submission", "tor")
+     "visitor. submission: it has come in and is where it belongs. members: people came into a "
+     "chat room or left it. tor: Tor's state changed.",
+     "snapshot", "state", "transfer", "submission", "members", "tor")
 
 ENUM(type_direction, "Direction", "out: to the visitor.", "out", "in")
 
@@ -333,7 +334,7 @@ static const struct field out_Watch[] = {
 	T("tor", type_tor_status, NULLABLE, "snapshot: Tor."),
 	F("complete", BOOL, NULLABLE,
 	  "snapshot: false: the next one has the services behind these."),
-	F("name", STRING, NULLABLE, "state, transfer, submission: the service."),
+	F("name", STRING, NULLABLE, "state, transfer, submission, members: the service."),
 	F("state", STRING, NULLABLE, "state: the service's (State). tor: Tor's."),
 	F("reason", STRING, NULLABLE, "state: why, when that is not obvious."),
 	F("id", INT, NULLABLE,
@@ -347,6 +348,7 @@ static const struct field out_Watch[] = {
 	F("message", BOOL, NULLABLE, "submission: with a message."),
 	END,
 };
+	F("members", INT, NULLABLE, "members: how many are in the room."),
 
 static const struct field in_History[] = {
 	F("name", STRING, NULLABLE, "Of this service only."),

@@ -166,6 +166,16 @@ static const struct option options[] = {
 	 .default_value = INT64_C(1) << 30,
 	 .metavar = "SIZE",
 	 .help = "free space that is left on the disk"},
+	{.name = "max_users",
+	 .modes = OPTION_CHAT,
+	 .type = OPTION_INT,
+	 .flags = OPTION_NEEDS_RESTART,
+	 .min = 1,
+	 .max = 10000,
+	 .has_default = true,
+	 .default_value = 1000,
+	 .metavar = "N",
+	 .help = "people in the room at once"},
 	{.name = "webhook_url",
 	 .modes = OPTION_RECEIVE,
 	 .type = OPTION_STRING,
@@ -200,7 +210,10 @@ unsigned options_mode(const char *mode)
 	static const struct {
 		const char *name;
 		unsigned bit;
-	} modes[] = {{"share", OPTION_SHARE}, {"receive", OPTION_RECEIVE}, {"website", OPTION_WEBSITE}};
+	} modes[] = {{"share", OPTION_SHARE},
+		     {"receive", OPTION_RECEIVE},
+		     {"website", OPTION_WEBSITE},
+		     {"chat", OPTION_CHAT}};
 
 	for (size_t i = 0; mode && i < ARRAY_SIZE(modes); i++) {
 		if (strcmp(modes[i].name, mode) == 0) {

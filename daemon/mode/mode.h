@@ -71,6 +71,8 @@ struct mode_host {
 	void (*inbox_finish)(void *ud, int64_t id, mode_finished_fn *cb, void *cb_ud);
 	/* A submission has come in and is where it belongs; id: its number (submissions.h). */
 	void (*submission)(void *ud, uint64_t id, unsigned files, bool message);
+	/* Chat: so many people are in the room now. A few times a second at most. */
+	void (*members)(void *ud, unsigned n);
 	void *ud;
 };
 
@@ -93,6 +95,12 @@ struct mode_ops {
 			      const struct mode_host *host,
 			      void (*ready)(void *ud, const struct error *err), void *ud);
 	void (*request)(struct mode *m, struct http_req *req);
+	/*
+	 * The service is going down, in peace or at once: visitors who would stay for
+	 * ever are sent away. Requests may still come; it may be called again. NULL:
+	 * there are none such.
+	 */
+	void (*closing)(struct mode *m);
 	/*
 	 * No request is left (the server is closed). stopped comes later, once; then
 	 * m is gone. Jobs still running are waited for.
@@ -121,3 +129,4 @@ struct mode {
 extern const struct mode_ops mode_share;
 extern const struct mode_ops mode_receive;
 extern const struct mode_ops mode_website;
+extern const struct mode_ops mode_chat; /* in chat/ */

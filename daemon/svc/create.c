@@ -254,15 +254,34 @@ static int check_together(const struct manager_create *create, struct error *err
 	return r;
 }
 
+static int check_no_paths(const struct manager_create *create, struct error *err)
+{
+	if (json_array_size(create->paths) > 0) {
+		_cleanup_free_ char *why = xasprintf("a %s service has none", create->mode);
+
+		return invalid(err, "paths", why);
+	}
+	return 0;
+}
+
 static int check_receive(const struct manager *m, const struct manager_create *create,
 			 struct error *err)
 {
 	int r = service_check_webhook(m, create->options, err);
 
-	if (r == 0 && json_array_size(create->paths) > 0) {
-		r = invalid(err, "paths", "a receive service has none");
+	return r < 0 ? r : check_no_paths(create, err);
+}
+
+static int check_mode(struct manager *m, const struct manager_create *create, struct error *err)
+{
+	switch (options_mode(create->mode)) {
+	case OPTION_RECEIVE:
+		return check_receive(m, create, err);
+	case OPTION_CHAT:
+		return check_no_paths(create, err);
+	default:
+		return check_content(create, err);
 	}
-	return r;
 }
 
 /* Fixed from now on: another name later leaves it where it is. */
@@ -295,9 +314,7 @@ static int check_create(struct manager *m, const struct manager_create *create, 
 		r = check_port(m, NULL, json_integer_value(port), err);
 	}
 	if (r == 0) {
-		r = options_mode(create->mode) == OPTION_RECEIVE
-			    ? check_receive(m, create, err)
-			    : check_content(create, err);
+		r = check_mode(m, create, err);
 	}
 	if (r < 0) {
 		return r;

@@ -73,6 +73,13 @@ static void server_closed(void *ud)
 	part_down(svc);
 }
 
+static void send_away(struct service *svc)
+{
+	if (svc->mode_ready && svc->mode->ops->closing) {
+		svc->mode->ops->closing(svc->mode);
+	}
+}
+
 /*
  * All parts, now. The onion first: nobody shall be sent to a socket that is gone.
  * cut: open circuits are closed too. Not after an end in peace: what visitors
@@ -86,6 +93,7 @@ static void take_down(struct service *svc, bool cut)
 	svc->drain_until = 0;
 	svc->closing++; /* until the end of this function */
 	service_stop_key(svc);
+	send_away(svc);
 	if (svc->onion) {
 		svc->closing++;
 		onion_remove(take_ptr(svc->onion), cut, onion_removed, svc);
@@ -119,6 +127,7 @@ void service_stop(struct service *svc, bool cut)
 		svc->taking_down = true;
 		svc->finished = false;
 		if (!cut && drain_ms && has_running_transfers(svc)) {
+			send_away(svc);
 			http_server_set_draining(svc->server, true);
 			svc->drain_until = ev_now_ms(manager_ev(svc->m)) + drain_ms;
 			manager_drain_started(svc->m);

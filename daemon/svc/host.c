@@ -136,6 +136,18 @@ static void host_cache_get(void *ud, const char *key, void (*cb)(void *cb_ud, st
 	store_cache_get(manager_store(svc->m), svc->row->id, key, cache_got, get);
 }
 
+/* For watchers only: a room leaves nothing in the database or the log. */
+static void host_members(void *ud, unsigned n)
+{
+	struct service *svc = ud;
+
+	if (bus_has_subscribers(manager_bus(svc->m))) {
+		bus_publish(manager_bus(svc->m), svc->row->name,
+			    json_pack("{s:s, s:s, s:I}", "event", "members", "name", svc->row->name,
+				      "members", (json_int_t)n));
+	}
+}
+
 struct mode_host service_host(struct service *svc)
 {
 	return (struct mode_host){
@@ -143,6 +155,6 @@ struct mode_host service_host(struct service *svc)
 		.transfer = host_transfer,   .served = host_served,
 		.completed = host_completed, .failed = host_failed,
 		.cache_put = host_cache_put, .cache_get = host_cache_get,
-		.ud = svc,
+		.members = host_members,     .ud = svc,
 	};
 }

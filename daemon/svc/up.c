@@ -296,7 +296,8 @@ static void on_mode_ready(void *ud, const struct error *err)
 
 static const struct mode_ops *find_mode(const char *name)
 {
-	static const struct mode_ops *const modes[] = {&mode_share, &mode_receive, &mode_website};
+	static const struct mode_ops *const modes[] = {&mode_share, &mode_receive, &mode_website,
+						       &mode_chat};
 
 	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
 		if (strcmp(modes[i]->name, name) == 0) {
