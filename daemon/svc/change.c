@@ -96,7 +96,7 @@ static void apply_changes(struct service *svc, const json_t *before)
 int manager_edit(struct manager *m, struct service *svc, const json_t *changes, const json_t *unset,
 		 json_t **ret_restart, manager_done_fn *cb, void *ud, struct error *err)
 {
-	json_t *merged, *before, *restart = json_array();
+	json_t *merged = NULL, *before, *restart = json_array();
 	const char *name;
 	json_t *value;
 	int r = refuse_change(svc, err);
