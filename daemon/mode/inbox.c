@@ -22,7 +22,7 @@
 #include "proto/base/alloc.h"
 #include "proto/base/crypto.h"
 
-#define MAX_DEPTH   16 /* of directories in a data directory, for measuring */
+#define MAX_DEPTH   16 /* of directories in a data directory, for measuring and removing */
 #define STAMP_TRIES 1000
 
 /* RUN/SUBMISSION */
@@ -249,7 +249,10 @@ void inbox_sweep(const struct inbox *b)
 		if (run >= 0 && flock(run, LOCK_EX | LOCK_NB) < 0) {
 			continue;
 		}
-		inboxdir_remove_tree(b->run.incoming, entry->d_name, 4);
+		/* What it was deleting stays until all of it can go. */
+		if (run < 0 || inboxdir_bury_rest(b->fd, run) == 0) {
+			inboxdir_remove_tree(b->run.incoming, entry->d_name, MAX_DEPTH);
+		}
 	}
 	closedir(d);
 	flock(b->run.incoming, LOCK_UN);

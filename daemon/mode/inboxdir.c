@@ -218,6 +218,62 @@ void inboxdir_run_close(int data_fd, struct inboxdir_run *r)
 	r->run = r->incoming = -1;
 }
 
+int inboxdir_bury(int run, int day_fd, const char *day, const char *stamp)
+{
+	static const char *const tails[] = {"", INBOXDIR_MESSAGE_TAIL, INBOXDIR_SEALED_TAIL};
+	char name[INBOX_DAY_LEN + INBOX_STAMP_LEN + 1], room[INBOXDIR_NAME_ROOM];
+
+	snprintf(name, sizeof(name), "%s%s", day, stamp);
+	int r = inboxdir_make(run, name);
+
+	if (r == 0) {
+		r = inboxdir_sync(run);
+	}
+	_cleanup_close_ int grave = r < 0 ? r : inboxdir_open(run, name);
+
+	r = grave < 0 ? grave : 0;
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(tails); i++) {
+		inboxdir_name(stamp, tails[i], room);
+		r = inboxdir_rename_new(day_fd, room, grave, room);
+		r = r == -ENOENT ? 0 : r;
+	}
+	return r == 0 ? inboxdir_sync(day_fd) : r;
+}
+
+/* name: of a directory that inboxdir_bury made, or of something else. */
+static int bury_again(int data_fd, int run, const char *name)
+{
+	char day[INBOX_DAY_LEN + 1], stamp[INBOX_STAMP_LEN + 1];
+
+	if (!inboxdir_matches(name, "9999-99-99999999999999")) {
+		return 0;
+	}
+	memcpy(day, name, INBOX_DAY_LEN);
+	day[INBOX_DAY_LEN] = '\0';
+	memcpy(stamp, name + INBOX_DAY_LEN, sizeof(stamp));
+	_cleanup_close_ int day_fd = inboxdir_open(data_fd, day);
+
+	return day_fd == -ENOENT ? 0 : day_fd < 0 ? day_fd : inboxdir_bury(run, day_fd, day, stamp);
+}
+
+int inboxdir_bury_rest(int data_fd, int run)
+{
+	int fd = inboxdir_open(run, ".");
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+	int r = 0;
+
+	if (!d) {
+		close_fdp(&fd);
+		return fd < 0 ? fd : -ENOMEM;
+	}
+	while (r == 0 && (entry = readdir(d))) {
+		r = bury_again(data_fd, run, entry->d_name);
+	}
+	closedir(d);
+	return r;
+}
+
 const char *inboxdir_name(const char *stamp, const char *tail, char room[static INBOXDIR_NAME_ROOM])
 {
 	snprintf(room, INBOXDIR_NAME_ROOM, "%s%s", stamp, tail);

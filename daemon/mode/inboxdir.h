@@ -44,6 +44,13 @@ struct inboxdir_run {
 int inboxdir_run_open(int data_fd, struct inboxdir_run *ret);
 /* Both are removed if nothing is in them. */
 void inboxdir_run_close(int data_fd, struct inboxdir_run *r);
+/*
+ * Moves all parts of a submission from its day into a directory of the run, which is on
+ * the disk before the first of them goes: that says that the others shall follow.
+ */
+int inboxdir_bury(int run, int day_fd, const char *day, const char *stamp);
+/* Does so for those that were begun in a run that has ended. */
+int inboxdir_bury_rest(int data_fd, int run);
 /* The day and time of so many microseconds since 1970; what cannot be is 1970's first. */
 void inboxdir_name_time(int64_t us, char day[INBOX_DAY_LEN + 1], char stamp[INBOX_STAMP_LEN + 1]);
 /* Microseconds from 1970 to the day, from midnight to the time; -1: that is none. */

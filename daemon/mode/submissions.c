@@ -533,7 +533,7 @@ int submissions_open(const char *data_dir, int64_t id, size_t first, struct subm
 
 /* --- deleting --- */
 
-/* Things are moved to a run's directory, where a crash leaves them to the next sweep. */
+/* Things are moved to a run's directory, where a crash leaves them, all, to the next sweep. */
 static void trash_close(int data, struct inboxdir_run *t)
 {
 	if (t->run >= 0) {
@@ -542,34 +542,10 @@ static void trash_close(int data, struct inboxdir_run *t)
 	inboxdir_run_close(data, t);
 }
 
-static int move_part(const struct sub *s, const char *tail, const struct inboxdir_run *t)
-{
-	char from[INBOXDIR_NAME_ROOM], to[INBOXDIR_NAME_ROOM + INBOX_DAY_LEN];
-
-	inboxdir_name(s->stamp, tail, from);
-	snprintf(to, sizeof(to), "%s%s", s->day_name, from);
-	int r = inboxdir_rename_new(s->day, from, t->run, to);
-
-	return r == -ENOENT ? 0 : r;
-}
-
-static int move_away(const struct sub *s, const struct inboxdir_run *t)
-{
-	int r = s->files >= 0 ? move_part(s, "", t) : 0;
-
-	if (r == 0 && s->message) {
-		r = move_part(s, INBOXDIR_MESSAGE_TAIL, t);
-	}
-	if (r == 0 && s->sealed) {
-		r = move_part(s, INBOXDIR_SEALED_TAIL, t);
-	}
-	return r == 0 ? inboxdir_sync(s->day) : r;
-}
-
 /* The day's directory too, if it is empty; a day that goes on may be made again. */
 static int remove_from(int data, struct sub *s, const struct inboxdir_run *t, bool day_is_over)
 {
-	int r = move_away(s, t);
+	int r = inboxdir_bury(t->run, s->day, s->day_name, s->stamp);
 
 	if (r == 0 && day_is_over && unlinkat(data, s->day_name, AT_REMOVEDIR) == 0) {
 		r = inboxdir_sync(data);

@@ -56,7 +56,8 @@ int submissions_open(const char *data_dir, int64_t id, size_t first, struct subm
 		     struct error *err);
 
 /*
- * Away from the directory, durably, then removed. Nothing is overwritten: what a disk or
+ * Away from the directory, durably, then removed: all of it, if need be when the
+ * service starts the next time. Nothing is overwritten: what a disk or
  * a file system keeps of removed files is not in anybody's hands here.
  */
 int submissions_delete(const char *data_dir, int64_t id, struct error *err);

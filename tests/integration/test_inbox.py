@@ -177,6 +177,31 @@ def test_what_is_no_submission_is_refused(daemon, box):
     assert len(listed(daemon)) == 1
 
 
+@pytest.mark.parametrize('step', [1, 2])
+def test_a_deletion_that_is_killed_is_all_or_nothing(make_daemon, step):
+    if not shutil.which('strace'):
+        pytest.skip('strace is not installed')
+    daemon = make_daemon().start()
+    daemon.json('create', 'receive', 'box', '--min-free', '0')
+    daemon.json('start', 'box')
+    submit(daemon.backend('box'), [('a.txt', b'alpha')], 'hello')
+    sub, = listed(daemon)
+    daemon.stop()
+    daemon.wrapper = ['strace', '-f', '-qq', '-o', '/dev/null', '-e', 'trace=renameat2',
+                      '-e', f'inject=renameat2:signal=KILL:when={step}']
+    daemon.start()
+    daemon.until_state('box', 'running')
+    assert daemon.ctl('inbox', 'delete', 'box', str(sub['id'])).status != 0
+    daemon.process.wait(30)
+    daemon.wrapper, daemon.process = [], None
+    daemon.start()
+    daemon.until_state('box', 'running')
+    assert listed(daemon) in ([], [sub])
+    # Whatever was begun is over.
+    run, = os.listdir(os.path.join(data_dir(daemon), '.incoming'))
+    assert os.listdir(os.path.join(data_dir(daemon), '.incoming', run)) == []
+
+
 def test_links_in_the_data_directory_lead_nowhere(daemon, box):
     outside = os.path.join(daemon.dir, 'outside')
     os.makedirs(os.path.join(outside, '010203000000'))

@@ -445,6 +445,26 @@ static void deleting_beside_a_running_service_leaves_its_staging(void **state)
 	assert_false(is_there(f, ".incoming"));
 }
 
+/* As a crash between the renames leaves it. */
+static void a_deletion_that_was_begun_is_completed(void **state)
+{
+	struct fixture *f = *state;
+	struct error err = ERROR_INIT;
+	struct inbox *inbox;
+
+	put(f, ".incoming/aaaaaaaa/2026-11-22142233000007/142233000007/a.txt", "alpha");
+	put(f, "2026-11-22/142233000007-message.txt", "hello");
+	put(f, "2026-11-22/142233000008-message.txt", "another");
+	put(f, ".incoming/bbbbbbbb/2026-11-23142233000007/x", "its day is gone");
+	put(f, ".incoming/bbbbbbbb/2026-11-2214223300000y/x", "no number");
+	assert_int_equal(inbox_open(f->dir, 0, &inbox, &err), 0);
+	inbox_sweep(inbox);
+	inbox_close(inbox);
+	assert_false(is_there(f, "2026-11-22/142233000007-message.txt"));
+	assert_true(is_there(f, "2026-11-22/142233000008-message.txt"));
+	assert_false(is_there(f, ".incoming"));
+}
+
 static void what_is_old_goes_with_its_empty_days(void **state)
 {
 	struct fixture *f = *state;
@@ -521,6 +541,7 @@ int main(void)
 		T(deleting_removes_all_of_one_and_nothing_of_others),
 		T(links_are_never_followed_by_deleting),
 		T(deleting_beside_a_running_service_leaves_its_staging),
+		T(a_deletion_that_was_begun_is_completed),
 		T(what_is_old_goes_with_its_empty_days),
 		T(what_is_old_goes_in_bounded_turns),
 		T(the_present_day_stays_for_what_comes),
