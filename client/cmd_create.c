@@ -11,6 +11,12 @@ static const struct opt opts[] = {
 	{0},
 };
 
+static const struct opt receive_opts[] = {
+	{"qr", 0, NULL, "address and private key also as QR codes"},
+	{"adopt", 0, NULL, "take over what an earlier service of this name has received"},
+	{0},
+};
+
 /* The mode is the command's; what follows the name is content. */
 static int run(struct ctl *ctl)
 {
@@ -52,7 +58,8 @@ const struct command cmd_create_website = {
 	.name = "create website",
 	.synopsis = "NAME PATH...",
 	.summary = "make a saved website out of files, stopped",
-	.help = "Makes a website of the folder. Files are served as they are at each visit: an edit\n"
+	.help = "Makes a website of the folder. Files are served as they are at each visit: an "
+		"edit\n"
 		"shows at once. A folder without index.html is shown as a list, a 404.html at the\n"
 		"top is shown for what is not there. Several files and folders keep their names.\n"
 		"Address and private key are made with it and printed; they stay the same.",
@@ -84,7 +91,7 @@ const struct command cmd_create_receive = {
 	.help = "Makes a service to which visitors send files and messages. Each submission is\n"
 		"kept in a folder of its own below the data directory. Files from strangers can\n"
 		"be harmful: open them with care, best on another machine.",
-	.opts = opts,
+	.opts = receive_opts,
 	.mode = "receive",
 	.min_words = 1,
 	.max_words = 1,

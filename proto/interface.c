@@ -209,6 +209,9 @@ static const struct field in_Create[] = {
 	F("options", OBJECT, NULLABLE, "By name, as in the section on options."),
 	F("ephemeral", BOOL, NULLABLE,
 	  "One-off: never saved, and gone with the connection that made it."),
+	F("adopt", BOOL, NULLABLE,
+	  "receive: take over what an earlier service of this name has received; else that is "
+	  "refused."),
 	END,
 };
 #define out_Create  out_service
@@ -348,13 +351,13 @@ static const struct field out_Watch[] = {
 	F("message", BOOL, NULLABLE, "submission: with a message."),
 	END,
 };
-	F("members", INT, NULLABLE, "members: how many are in the room."),
+F("members", INT, NULLABLE, "members: how many are in the room."),
 
-static const struct field in_History[] = {
-	F("name", STRING, NULLABLE, "Of this service only."),
-	F("before", INT, NULLABLE, "Entries older than that id only: for paging back."),
-	F("limit", INT, NULLABLE, "How many, 1 to 1000; null: 100."),
-	END,
+	static const struct field in_History[] = {
+		F("name", STRING, NULLABLE, "Of this service only."),
+		F("before", INT, NULLABLE, "Entries older than that id only: for paging back."),
+		F("limit", INT, NULLABLE, "How many, 1 to 1000; null: 100."),
+		END,
 };
 static const struct field out_History[] = {
 	F("entries", OBJECT, ARRAY,

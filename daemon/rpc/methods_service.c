@@ -136,6 +136,7 @@ void rpc_create(struct rpc_call *call, void *ud)
 		.mode = rpc_string(call, "mode"),
 		.options = json_is_object(options) ? options : NULL,
 		.ephemeral = rpc_bool(call, "ephemeral"),
+		.adopt = rpc_bool(call, "adopt"),
 	};
 
 	p->bind = create.ephemeral;

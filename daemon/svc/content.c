@@ -15,6 +15,7 @@
 #include "ev/work.h"
 #include "mode/content.h"
 #include "proto/base/alloc.h"
+#include "svc/delivery.h"
 #include "svc/manager.h"
 
 struct check {
@@ -257,6 +258,7 @@ struct data_dir_check {
 	struct job job;
 	char *path;
 	bool must_be_new;
+	char *secret_file; /* or NULL */
 	struct error err;
 	content_checked_fn *cb;
 	void *ud;
@@ -268,9 +270,8 @@ static int refuse_data_dir(struct data_dir_check *c, const char *why)
 			      c->path, why);
 }
 
-static void run_data_dir(struct job *job)
+static void check_data_dir(struct data_dir_check *c)
 {
-	struct data_dir_check *c = container_of(job, struct data_dir_check, job);
 	DIR *d = opendir(c->path);
 	unsigned n = 0;
 
@@ -287,8 +288,21 @@ static void run_data_dir(struct job *job)
 	closedir(d);
 	if (n > 2) {
 		refuse_data_dir(c, "still holds what an earlier service of this name received: "
-				   "move it away, choose another name, or add to it with "
-				   "--data-dir and this path");
+				   "move it away, choose another name, or take it over with "
+				   "--adopt");
+	}
+}
+
+static void run_receive(struct job *job)
+{
+	struct data_dir_check *c = container_of(job, struct data_dir_check, job);
+	struct error why = ERROR_INIT;
+
+	check_data_dir(c);
+	if (!c->err.code && c->secret_file && delivery_check_secret(c->secret_file, &why) < 0) {
+		error_set_kind(&c->err, EINVAL, ERROR_INVALID_VALUE, "webhook_secret_file",
+			       error_text(&why), "webhook_secret_file: %s", error_text(&why));
+		error_done(&why);
 	}
 }
 
@@ -299,19 +313,21 @@ static void done_data_dir(struct job *job)
 	c->cb(c->ud, c->err.code ? &c->err : NULL);
 	error_done(&c->err);
 	free(c->path);
+	free(c->secret_file);
 	free(c);
 }
 
-void content_check_data_dir(struct ev *ev, const char *path, bool must_be_new,
-			    content_checked_fn *cb, void *ud)
+void content_check_receive(struct ev *ev, const char *path, bool must_be_new,
+			   const char *secret_file, content_checked_fn *cb, void *ud)
 {
 	struct data_dir_check *c = xnew(struct data_dir_check);
 
 	c->path = xstrdup(path);
 	c->must_be_new = must_be_new;
+	c->secret_file = secret_file ? xstrdup(secret_file) : NULL;
 	c->cb = cb;
 	c->ud = ud;
-	work_submit(ev->work, WORK_SLOW, &c->job, run_data_dir, done_data_dir);
+	work_submit(ev->work, WORK_SLOW, &c->job, run_receive, done_data_dir);
 }
 
 /* --- content --- */

@@ -29,9 +29,10 @@ void content_check(struct ev *ev, const json_t *paths, const int *fds, const uid
 		   const char *state_dir, content_checked_fn *cb, void *ud);
 /*
  * Submissions will be kept in path: a directory, or not there yet. must_be_new:
- * nothing of an earlier service may be in it. Off the loop; cb once, later.
+ * nothing of an earlier service may be in it. secret_file: its reports will be signed with
+ * what is in it; NULL: with nothing. Off the loop; cb once, later.
  */
-void content_check_data_dir(struct ev *ev, const char *path, bool must_be_new,
-			    content_checked_fn *cb, void *ud);
+void content_check_receive(struct ev *ev, const char *path, bool must_be_new,
+			   const char *secret_file, content_checked_fn *cb, void *ud);
 /* Shape only, at once: strings, absolute, without NUL, not too many or too long. */
 int content_check_shape(const json_t *paths, struct error *err);

@@ -284,6 +284,11 @@ static int check_mode(struct manager *m, const struct manager_create *create, st
 	}
 }
 
+static const char *row_option(const struct service_row *row, const char *name)
+{
+	return json_string_value(json_object_get(row->options, name));
+}
+
 /* Fixed from now on: another name later leaves it where it is. */
 static bool set_default_data_dir(struct manager *m, struct service_row *row)
 {
@@ -371,9 +376,9 @@ int manager_create(struct manager *m, const struct manager_create *create, manag
 	if (options_mode(create->mode) == OPTION_RECEIVE) {
 		bool is_default = set_default_data_dir(m, row);
 
-		content_check_data_dir(m->ev,
-				       json_string_value(json_object_get(row->options, "data_dir")),
-				       is_default, on_checked, c);
+		content_check_receive(m->ev, row_option(row, "data_dir"),
+				      is_default && !create->adopt,
+				      row_option(row, "webhook_secret_file"), on_checked, c);
 	} else {
 		r = get_content(m, create, on_content, c, err);
 	}

@@ -64,33 +64,39 @@ static void finish(struct delivery *d, const char *problem)
 
 /* --- what may block: on the pool --- */
 
-static int sign(struct delivery *d)
+/* With the secret in the file, body and signature if they are asked for. */
+static int sign(const char *path, const char *body, char *signature, struct error *err)
 {
 	char *text;
 	struct span secret;
-	ssize_t n = fs_read_file(d->secret_file, WEBHOOK_SECRET_MAX + 2, &text);
+	ssize_t n = fs_read_file(path, WEBHOOK_SECRET_MAX + 2, &text);
 
 	if (n < 0) {
-		return error_set(&d->err, (int)-n, "cannot read the secret in %s: %s",
-				 d->secret_file, strerror((int)-n));
+		return error_set(err, (int)-n, "cannot read the secret in %s: %s", path,
+				 strerror((int)-n));
 	}
 	int r = webhook_secret_parse(span_of(text, (size_t)n), &secret);
 
-	if (r == 0) {
-		webhook_sign(secret, span_str(d->body), d->signature);
-	} else {
-		r = error_set(&d->err, EINVAL, "%s is not one line with a secret", d->secret_file);
+	if (r < 0) {
+		r = error_set(err, EINVAL, "%s is not one line with a secret", path);
+	} else if (body) {
+		webhook_sign(secret, span_str(body), signature);
 	}
 	crypto_wipe(text, (size_t)n);
 	free(text);
 	return r;
 }
 
+int delivery_check_secret(const char *path, struct error *err)
+{
+	return sign(path, NULL, NULL, err);
+}
+
 static void prepare_run(struct job *job)
 {
 	struct delivery *d = container_of(job, struct delivery, job);
 
-	if (d->secret_file && sign(d) < 0) {
+	if (d->secret_file && sign(d->secret_file, d->body, d->signature, &d->err) < 0) {
 		return; /* nothing is sent that could pass for somebody else's */
 	}
 	if (d->url.tls) {

@@ -10,6 +10,7 @@
 
 #include "ev/ev.h"
 #include "http/url.h"
+#include "proto/base/error.h"
 
 #define DELIVERY_CONNECT_MS 90000u /* an onion may take its time */
 #define DELIVERY_ANSWER_MS  30000u /* from the connection on, for all of it */
@@ -22,6 +23,9 @@ struct delivery_spec {
 	const char *credential;  /* for tor: whose report it is, and to whom */
 	const char *ca_file;     /* NULL: the system's */
 };
+
+/* Could reports be signed with what is in the file? 0 or -errno; blocks. */
+int delivery_check_secret(const char *path, struct error *err);
 
 struct delivery;
 

@@ -67,6 +67,7 @@ struct manager_create {
 	const json_t *options; /* flat, by option name; NULL: none */
 	const json_t *paths;   /* array of strings, absolute; NULL: none */
 	bool ephemeral;        /* one-off: never saved */
+	bool adopt;            /* receive: what is left of an earlier one of this name is its own */
 	/*
 	 * Of each path a descriptor that the caller opened, to show that he may read
 	 * it; becomes the manager's if 0 is returned. NULL: the caller may make the
