@@ -348,16 +348,16 @@ static const struct field out_Watch[] = {
 	F("total", INT, NULLABLE, "transfer: in all; null: not known."),
 	F("percent", INT, NULLABLE, "tor: how far it is on its way into the network."),
 	F("files", INT, NULLABLE, "submission: how many."),
+	F("members", INT, NULLABLE, "members: how many are in the room."),
 	F("message", BOOL, NULLABLE, "submission: with a message."),
 	END,
 };
-F("members", INT, NULLABLE, "members: how many are in the room."),
 
-	static const struct field in_History[] = {
-		F("name", STRING, NULLABLE, "Of this service only."),
-		F("before", INT, NULLABLE, "Entries older than that id only: for paging back."),
-		F("limit", INT, NULLABLE, "How many, 1 to 1000; null: 100."),
-		END,
+static const struct field in_History[] = {
+	F("name", STRING, NULLABLE, "Of this service only."),
+	F("before", INT, NULLABLE, "Entries older than that id only: for paging back."),
+	F("limit", INT, NULLABLE, "How many, 1 to 1000; null: 100."),
+	END,
 };
 static const struct field out_History[] = {
 	F("entries", OBJECT, ARRAY,
