@@ -327,21 +327,24 @@ static void ping(struct ws *ws)
 	send_control(ws, WSLAY_PING, SPAN_NONE);
 }
 
+static bool message_is_overdue(const struct ws *ws)
+{
+	return ws->message_since && ws->message_since + ws->limits->message_ms <= now_ms(ws);
+}
+
 static void ws_timeout(struct http_upgrade *u)
 {
 	struct ws *ws = self_of(u);
-	uint64_t now = now_ms(ws);
+	bool open = ws->state == WS_OPEN;
 
-	if (ws->state == WS_CLOSING) {
-		ws->lost = true;
-	} else if (ws->paused_until) {
+	if (open && ws->paused_until) {
 		ws_pause(ws, 0);
-	} else if (ws->message_since && ws->message_since + ws->limits->message_ms <= now) {
+	} else if (open && message_is_overdue(ws)) {
 		begin_close(ws, WS_CLOSE_POLICY);
-	} else if (ws->pinged) {
-		ws->lost = true;
-	} else {
+	} else if (open && !ws->pinged) {
 		ping(ws);
+	} else { /* neither a pong came nor, at the end, room for the close frame */
+		ws->lost = true;
 	}
 }
 

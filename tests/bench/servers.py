@@ -10,7 +10,7 @@ import subprocess
 import time
 
 from lib import proc
-from lib.daemon import Daemon
+from lib.daemon import BUILD, Daemon
 from lib.waiting import until
 
 # What OnionShare sends with everything, so that nobody has less to do.
@@ -38,6 +38,11 @@ def answers(address, host, target, timeout=5):
         return int(data.split(b' ')[1]) if data.startswith(b'HTTP/') else 0
     except (OSError, ValueError, IndexError):
         return 0
+
+
+def listens(port):
+    with socket.socket() as s:
+        return s.connect_ex(('127.0.0.1', port)) == 0
 
 
 class Server:
@@ -97,8 +102,10 @@ class Onionshared(Server):
     name = 'onionshared'
     can_unix = True
 
-    def __init__(self, paths, unix=False, options=(), target='/download', services=1):
+    def __init__(self, paths, unix=False, options=(), target='/download', services=1,
+                 website=False):
         self.target = target
+        mode = ['website'] if website else ['share', '--no-autostop-sharing']
         args = ['--local-only']
         self.daemon = Daemon(args)
         if unix:
@@ -112,7 +119,7 @@ class Onionshared(Server):
         names = [f's{i}' for i in range(services)]
         self.urls = []
         for name in names:
-            made = self.daemon.json('create', 'share', name, *paths, '--no-autostop-sharing',
+            made = self.daemon.json('create', mode[0], name, *paths, *mode[1:],
                                     '--max-connections', '100000', *options)
             self.urls.append(made['url'])
         begun = time.monotonic()
@@ -184,6 +191,48 @@ class Dropbox(Server):
 
     def stop(self):
         self.daemon.end()
+
+
+class Room(Server):
+    """The daemon with one chat room."""
+
+    name = 'onionshared'
+    json = True
+
+    def __init__(self, **_):
+        self.daemon = Daemon(['--local-only']).start()
+        self.process = self.daemon.process
+        self.daemon.json('create', 'chat', 'room', '--max-connections', '10000')
+        self.address = 'tcp:' + self.daemon.json('start', 'room')['url'].removeprefix('http://')
+
+    def stop(self):
+        self.daemon.end()
+
+
+class WebSocketLayer(Server):
+    """http/ws alone: every text goes to everybody."""
+
+    name = 'http/ws alone'
+    json = False
+
+    def __init__(self, **_):
+        self.process = subprocess.Popen([os.path.join(BUILD, 'tests', 'ws_server'), '--broadcast'],
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.address = f'tcp:127.0.0.1:{int(self.process.stdout.readline())}'
+
+
+class NodeWs(Server):
+    """The same with Debian's node-ws."""
+
+    name = 'node ws'
+    json = False
+
+    def __init__(self, **_):
+        port = free_port()
+        self.process = subprocess.Popen(
+            ['node', os.path.join(os.path.dirname(__file__), 'ws_peer.js'), str(port)])
+        self.address = f'tcp:127.0.0.1:{port}'
+        until(lambda: listens(port), 'node listens')
 
 
 class OnionShare(Server):
@@ -306,6 +355,13 @@ def available():
     path = os.environ['PATH'] + ':/usr/sbin'
     found = [Onionshared] + [p for p in (OnionShare, Nginx, Darkhttpd)
                              if shutil.which(p.program, path=path)]
+    return [s for s in found if WANTED is None or s.name in WANTED]
+
+
+def rooms():
+    """Likewise where people chat."""
+    node = shutil.which('node') and os.path.isdir('/usr/share/nodejs/ws')
+    found = [Room, WebSocketLayer, *([NodeWs] if node else [])]
     return [s for s in found if WANTED is None or s.name in WANTED]
 
 
