@@ -18,8 +18,7 @@
 #define TIME_COLUMNS 20
 #define SIZE_COLUMNS 10
 #define LIST_COLUMNS 80
-#define NAMES_SHOWN  20u                /* of one submission, in a list */
-#define MESSAGE_MAX  (8u * 1024 * 1024) /* bytes; no form takes so many */
+#define NAMES_SHOWN  20u /* of one submission, in a list */
 
 static int take_id(struct ctl *ctl, const char *text, json_int_t *ret)
 {
@@ -35,6 +34,28 @@ static int take_id(struct ctl *ctl, const char *text, json_int_t *ret)
 static json_t *params_of(struct ctl *ctl, json_int_t id)
 {
 	return json_pack("{s:s, s:I}", "name", ctl->args.words[0], "id", id);
+}
+
+/* --- identities --- */
+
+static const struct opt identity_opts[] = {
+	{"identity", 'i', "FILE",
+	 "age's secret keys for what is encrypted; - reads them from stdin"},
+	{0},
+};
+
+static int read_identities(const struct ctl *ctl, struct identities *ret, struct error *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < ctl->args.n_values && r == 0; i++) {
+		const struct opt_value *v = &ctl->args.values[i];
+
+		if (v->opt == &identity_opts[0]) {
+			r = identities_read(v->text, ret, err);
+		}
+	}
+	return r;
 }
 
 /* --- list --- */
@@ -205,7 +226,7 @@ static int read_message(void *ud, const json_t *file, int fd, struct error *err)
 	if (strcmp(service_text(file, "kind"), "message") != 0) {
 		return 0;
 	}
-	while (b->len < MESSAGE_MAX) {
+	while (b->len < UNSEAL_MESSAGE_MAX) {
 		char *room = buf_reserve(b, 64 * 1024);
 		ssize_t n = read(fd, room, 64 * 1024);
 
@@ -256,7 +277,7 @@ static void print_text(const char *text)
 	}
 }
 
-static void print_one(const json_t *submission, const char *text)
+static void print_one(const json_t *submission, const char *text, bool opened)
 {
 	char size[UNITS_SIZE_TEXT];
 	size_t i;
@@ -267,7 +288,7 @@ static void print_one(const json_t *submission, const char *text)
 	out_line("  Received  %s", out_esc(service_text(submission, "received_at")));
 	out_line("      Path  %s", out_esc(service_text(submission, "path")));
 	if (json_is_true(json_object_get(submission, "encrypted"))) {
-		out_line(" Encrypted  yes: 'inbox save' with --identity opens it");
+		out_line(" Encrypted  yes%s", opened ? "" : ": --identity FILE opens it");
 	}
 	json_array_foreach (json_object_get(submission, "files"), i, file) {
 		units_print_size((uint64_t)json_integer_value(json_object_get(file, "size")), size);
@@ -279,30 +300,76 @@ static void print_one(const json_t *submission, const char *text)
 	}
 }
 
+struct looking {
+	const struct identities *identities;
+	json_t *reply;
+	bool opened;
+};
+
+/* What was encrypted takes the place of the one file it came in. */
+static int look_inside(void *ud, const json_t *file, int fd, struct error *err)
+{
+	struct looking *l = ud;
+	json_t *submission = json_object_get(l->reply, "submission"), *files = NULL;
+	struct buf text = BUF_INIT;
+	bool message = false;
+	int r;
+
+	if (strcmp(service_text(file, "kind"), "encrypted") != 0) {
+		return 0;
+	}
+	r = unseal_look(fd, l->identities, &files, &message, &text, err);
+	if (r == 0) {
+		l->opened = true;
+		json_object_set_new(submission, "files", files);
+		json_object_set_new(submission, "message", json_boolean(message));
+		json_object_set_new(l->reply, "text",
+				    message ? json_stringn(text.p ? text.p : "", text.len)
+					    : json_null());
+	}
+	buf_wipe(&text);
+	return r;
+}
+
+static int get_one(struct ctl *ctl, json_int_t id, struct looking *l, struct error *err)
+{
+	int r = ctl_call(ctl, "InboxShow", params_of(ctl, id), &l->reply, err);
+
+	if (r == 0) {
+		r = complete_text(ctl, id, l->reply, err);
+	}
+	return r == 0 && l->identities->n ? for_each_file(ctl, id, look_inside, l, err) : r;
+}
+
 static int run_show(struct ctl *ctl)
 {
+	struct identities identities = {.n = 0};
+	struct looking l = {.identities = &identities};
 	struct error err = ERROR_INIT;
-	json_t *reply = NULL, *submission;
+	json_t *submission;
 	json_int_t id = 0;
-	int status = take_id(ctl, ctl->args.words[1], &id);
+	int status = take_id(ctl, ctl->args.words[1], &id), r;
 
 	if (status) {
 		return status;
 	}
-	if (ctl_call(ctl, "InboxShow", params_of(ctl, id), &reply, &err) < 0 ||
-	    complete_text(ctl, id, reply, &err) < 0) {
-		json_decref(reply);
-		return ctl_fail(&err);
+	r = read_identities(ctl, &identities, &err);
+	if (r == 0) {
+		r = get_one(ctl, id, &l, &err);
 	}
-	submission = json_object_get(reply, "submission");
-	if (out_is_json()) {
-		json_object_set(submission, "text", json_object_get(reply, "text"));
-		out_json(submission);
-	} else {
-		print_one(submission, json_string_value(json_object_get(reply, "text")));
+	if (r == 0) {
+		submission = json_object_get(l.reply, "submission");
+		if (out_is_json()) {
+			json_object_set(submission, "text", json_object_get(l.reply, "text"));
+			out_json(submission);
+		} else {
+			print_one(submission, json_string_value(json_object_get(l.reply, "text")),
+				  l.opened);
+		}
 	}
-	json_decref(reply);
-	return 0;
+	json_decref(l.reply);
+	identities_wipe(&identities);
+	return r < 0 ? ctl_fail(&err) : 0;
 }
 
 /* --- delete --- */
@@ -339,12 +406,6 @@ static int run_delete(struct ctl *ctl)
 }
 
 /* --- save --- */
-
-static const struct opt save_opts[] = {
-	{"identity", 'i', "FILE",
-	 "age's secret keys for what is encrypted; - reads them from stdin"},
-	{0},
-};
 
 struct saving {
 	struct save save;
@@ -413,21 +474,14 @@ static void print_saved(struct ctl *ctl, const struct saving *s, json_int_t id)
 static int run_save(struct ctl *ctl)
 {
 	struct saving s = {.save = {.dir = -1, .out = -1}};
-	const char *identity = opt_text(&ctl->args, "identity");
 	struct error err = ERROR_INIT;
 	json_int_t id = 0;
-	int status = take_id(ctl, ctl->args.words[1], &id), r = 0;
+	int status = take_id(ctl, ctl->args.words[1], &id), r;
 
 	if (status) {
 		return status;
 	}
-	for (size_t i = 0; i < ctl->args.n_values && r == 0 && identity; i++) {
-		const struct opt_value *v = &ctl->args.values[i];
-
-		if (v->opt == &save_opts[0]) {
-			r = identities_read(v->text, &s.identities, &err);
-		}
-	}
+	r = read_identities(ctl, &s.identities, &err);
 	if (r == 0) {
 		r = save_all(ctl, id, &s, &err);
 	}
@@ -453,7 +507,10 @@ const struct command cmd_inbox_show = {
 	.name = "inbox show",
 	.synopsis = "NAME ID",
 	.summary = "one submission and its message",
-	.help = "What could deceive the eye or the terminal is shown as \\xNN or \\u{NNNN}.",
+	.help = "What could deceive the eye or the terminal is shown as \\xNN or \\u{NNNN}. What "
+		"is\n"
+		"encrypted is opened here, in memory, never by the daemon.",
+	.opts = identity_opts,
 	.min_words = 2,
 	.max_words = 2,
 	.run = run_show,
@@ -467,7 +524,7 @@ const struct command cmd_inbox_save = {
 		"is missing. All of them or none; nothing that is there is overwritten. The\n"
 		"submission stays in the inbox. What is encrypted is opened here, never by the\n"
 		"daemon; without --identity its file is copied as it is.",
-	.opts = save_opts,
+	.opts = identity_opts,
 	.min_words = 3,
 	.max_words = 3,
 	.any_bytes = true,

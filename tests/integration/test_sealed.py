@@ -136,6 +136,28 @@ def test_the_inbox_shows_saves_and_deletes_it(daemon, key):
     assert not os.path.exists(sub['path'])
 
 
+def test_what_is_inside_is_shown_to_who_has_the_key(daemon, key, tmp_path):
+    service = dropbox(daemon, key)
+    data = os.urandom(300_000)
+    assert submit(service['backend'], [('a b.txt', data), ('empty', b'')],
+                  'grüße\x1b[2J'.encode()).status == 200
+    sub, = daemon.json('inbox', 'list', 'box')
+    show = ('inbox', 'show', 'box', str(sub['id']))
+    assert daemon.json(*show)['text'] is None
+    shown = daemon.json(*show, '--identity', key.path)
+    assert shown['files'] == [{'name': 'a b.txt', 'size': 300_000}, {'name': 'empty', 'size': 0}]
+    assert shown['message'] is True and shown['encrypted'] is True
+    assert shown['text'] == 'grüße\x1b[2J'
+    human = daemon.ctl(*show, '--identity', key.path)
+    assert 'a b.txt' in human.out and 'grüße' in human.out and '\x1b' not in human.out
+    with open(sub['path'], 'r+b') as f:
+        f.truncate(os.path.getsize(sub['path']) - 1)
+    damaged = daemon.ctl(*show, '--identity', key.path)
+    assert damaged.status == 1 and 'damaged or cut' in damaged.err and 'a b' not in damaged.out
+    other = daemon.ctl(*show, '--identity', Key(tmp_path).path)
+    assert other.status == 1 and 'encrypted to others' in other.err
+
+
 def test_each_recipient_opens_it_alone(daemon, key, tmp_path):
     other = Key(tmp_path)
     service = dropbox(daemon, key, '--encrypt-to', other.recipient)
