@@ -42,7 +42,8 @@ extern const struct command cmd_create_share, cmd_create_receive, cmd_create_cha
 	cmd_inbox_save, cmd_inbox_delete, cmd_key_list, cmd_key_add, cmd_key_remove, cmd_publish,
 	cmd_add, cmd_remove;
 
-extern const struct command cmd_completion, cmd_complete_words;
+extern const struct command cmd_metrics_print, cmd_metrics_write, cmd_completion,
+	cmd_complete_words;
 
 /* --- the tables (main.c) --- */
 

@@ -68,31 +68,45 @@ static void offer_names(const struct typed *t)
 	json_decref(services);
 }
 
+static struct span first_word(const struct command *c)
+{
+	struct span rest = span_str(c->name);
+
+	return span_cut(&rest, ' ');
+}
+
+static bool is_first_of_its_word(const struct command *const *all, size_t i)
+{
+	for (size_t k = 0; k < i; k++) {
+		if (span_eq(first_word(all[k]), first_word(all[i]))) {
+			return false;
+		}
+	}
+	return true;
+}
+
 /* "create share" when "create" stands there: the second words; else first words, once each. */
 static void offer_commands(const struct typed *t)
 {
-	const char *last = "";
 	size_t n;
 	const struct command *const *all = commands_all(&n);
 
 	for (size_t i = 0; i < n; i++) {
-		const char *space = strchr(all[i]->name, ' ');
-		size_t first = space ? (size_t)(space - all[i]->name) : strlen(all[i]->name);
+		struct span first = first_word(all[i]);
+		const char *second = strchr(all[i]->name, ' ');
 
 		if (!all[i]->summary) {
 			continue;
 		}
 		if (t->n_before == 1) {
-			if (space && strlen(t->before[0]) == first &&
-			    strncmp(t->before[0], all[i]->name, first) == 0) {
-				offer(t, space + 1, all[i]->summary);
+			if (second && span_eq(first, span_str(t->before[0]))) {
+				offer(t, second + 1, all[i]->summary);
 			}
-		} else if (strncmp(last, all[i]->name, first) != 0 || last[first] != ' ') {
-			_cleanup_free_ char *word = xmemdup(all[i]->name, first);
+		} else if (is_first_of_its_word(all, i)) {
+			_cleanup_free_ char *word = xmemdup(first.p, first.n);
 
-			offer(t, word, space ? "" : all[i]->summary);
+			offer(t, word, second ? "" : all[i]->summary);
 		}
-		last = space ? all[i]->name : "";
 	}
 }
 
