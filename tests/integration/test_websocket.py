@@ -4,26 +4,89 @@ import asyncio
 import json
 import os
 import shutil
+import socket
+import struct
 import subprocess
 
 import pytest
 
 from lib.daemon import BUILD, environment
+from lib.waiting import PATIENCE, until
 
 websockets = pytest.importorskip('websockets')
 HERE = os.path.dirname(os.path.realpath(__file__))
 TEXTS = ['', 'Hello', 'ä€🧅', 'x' * 125, 'x' * 126, 'x' * 65535, 'x' * 65536]
 
 
+def start(*args):
+    return subprocess.Popen([os.path.join(BUILD, 'tests', 'ws_server'), *args],
+                            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                            stderr=subprocess.PIPE, env=environment())
+
+
 @pytest.fixture
 def server():
     """The port of a server that echoes; it must end with 0 and no sanitizer report."""
-    process = subprocess.Popen([os.path.join(BUILD, 'tests', 'ws_server')],
-                               stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, env=environment())
+    process = start()
     yield int(process.stdout.readline())
     _, err = process.communicate()
     assert (process.returncode, err) == (0, b'')
+
+
+@pytest.fixture
+def room():
+    """A server that sends every text to everybody: its process, which has .port."""
+    process = start('--broadcast')
+    process.port = int(process.stdout.readline())
+    yield process
+    _, err = process.communicate()
+    assert (process.returncode, err) == (0, b'')
+
+
+class Raw:
+    """A client that does nothing by itself: no pongs, no reading, no closing."""
+
+    def __init__(self, port, buffer=None):
+        self.sock = socket.socket()
+        self.sock.settimeout(PATIENCE)
+        if buffer:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        self.sock.connect(('127.0.0.1', port))
+        self.sock.sendall(b'GET / HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n'
+                          b'Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n'
+                          b'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n')
+        self.file = self.sock.makefile('rb')
+        assert self.file.readline().startswith(b'HTTP/1.1 101 ')
+        while self.file.readline() != b'\r\n':
+            pass
+
+    def send(self, first, payload=b'', mask=b'MASK'):
+        n = len(payload)
+        length = (bytes([0x80 | n]) if n < 126 else b'\xfe' + struct.pack('>H', n) if n < 65536
+                  else b'\xff' + struct.pack('>Q', n))
+        key = (mask * (n // 4 + 1))[:n]
+        masked = (int.from_bytes(payload, 'big') ^ int.from_bytes(key, 'big')).to_bytes(n, 'big')
+        self.sock.sendall(bytes([first]) + length + mask + masked)
+
+    def frame(self):
+        """First byte and payload; None at the end."""
+        head = self.file.read(2)
+        if not head:
+            return None
+        n = head[1]
+        if n > 125:
+            n = int.from_bytes(self.file.read(2 if n == 126 else 8), 'big')
+        return head[0], self.file.read(n)
+
+    def frames(self):
+        return list(iter(self.frame, None))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.file.close()
+        self.sock.close()
 
 
 def run(coroutine):
@@ -91,17 +154,97 @@ def test_many_at_once(server):
 
 def test_the_end_of_the_server_is_told():
     async def talk():
-        process = subprocess.Popen([os.path.join(BUILD, 'tests', 'ws_server')],
-                                   stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                   env=environment())
+        process = start()
         async with connect(int(process.stdout.readline())) as ws:
             process.stdin.close()
+            process.stdin = None
             with pytest.raises(websockets.ConnectionClosed) as e:
                 await ws.recv()
             assert e.value.rcvd.code == 1001
-        process.stdout.close()
-        assert process.wait() == 0
+        _, err = process.communicate()
+        assert (process.returncode, err) == (0, b'')
     run(talk())
+
+
+def close_frame(code):
+    return 0x88, struct.pack('>H', code)
+
+
+def test_whoever_still_sends_learns_why_it_ended(server):
+    """No reset destroys the close frame."""
+    with Raw(server) as c:
+        c.send(0x81, b'x' * 65537)
+        for _ in range(200):
+            c.send(0x81, b'x' * 65000)
+        assert c.frames() == [close_frame(1009)]
+
+
+def test_a_flood_of_pings_is_ended(server):
+    with Raw(server) as c:
+        try:
+            for _ in range(10000):
+                c.send(0x89, b'ping')
+        except ConnectionError:
+            pass
+        frames = c.frames()
+        assert frames[-1] == close_frame(1008)
+        assert len(frames) < 100
+
+
+def test_a_million_fragments_are_not_taken(server):
+    with Raw(server) as c:
+        c.send(0x01)
+        try:
+            for _ in range(1000):
+                c.sock.sendall(b'\x00\x80MASK' * 1000)
+        except ConnectionError:
+            pass
+        assert c.frames() == [close_frame(1008)]
+
+
+def test_nobody_notices_who_does_not_read(room):
+    """It is dropped with 1013; the others have everything, in the same order."""
+    with Raw(room.port, buffer=4096) as deaf, Raw(room.port) as a, Raw(room.port) as b:
+        texts = [f'{i} '.encode() + b'x' * 30000 for i in range(400)]
+        for text in texts:
+            a.send(0x81, text)
+            assert b.frame() == a.frame() == (0x81, text)
+        frames = deaf.frames()
+        assert frames[-1] == close_frame(1013)
+        heard = [text for _, text in frames[:-1]]
+        assert heard == texts[:len(heard)] and len(heard) < len(texts)
+
+
+def remembers(pid, canary):
+    """Does the canary stand anywhere in the process's memory?"""
+    with open(f'/proc/{pid}/maps') as maps, open(f'/proc/{pid}/mem', 'rb', 0) as memory:
+        for line in maps:
+            span, mode = line.split()[:2]
+            begin, end = (int(x, 16) for x in span.split('-'))
+            if mode[0] != 'r' or '[v' in line or end - begin > 1 << 30:
+                continue
+            try:
+                memory.seek(begin)
+                if canary in memory.read(end - begin):
+                    return True
+            except OSError:
+                pass
+    return False
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason='looks into another process')
+def test_what_was_said_is_forgotten(room):
+    canary = b'canary-' + os.urandom(8).hex().encode()
+    with Raw(room.port) as a, Raw(room.port) as b:
+        for first, text in ((0x81, canary), (0x81, b'x' * 5000 + canary), (0x01, canary),
+                            (0x00, canary), (0x80, b'')):
+            a.send(first, text)
+        for c in (a, b):
+            for _ in range(3):
+                assert canary in c.frame()[1]
+        a.send(0x01, canary)  # a message that never ends
+        until(lambda: remembers(room.pid, canary), 'what is not said to the end is there')
+    until(lambda: not remembers(room.pid, canary), 'nothing is left', 5)
 
 
 @pytest.mark.skipif(not shutil.which('node') or not os.path.isdir('/usr/share/nodejs/ws'),
