@@ -52,8 +52,8 @@ int tree_path_error(struct error *err, const char *path, int code)
 	case ELOOP:
 		return error_set_kind(err, code, ERROR_PATH_NOT_READABLE, path,
 				      "it is a symbolic link",
-				      "%s is a symbolic link, and links are not followed: "
-				      "share what it points to",
+				      "%s is a symbolic link, or goes through one, and links are "
+				      "not followed: share what it points to",
 				      path);
 	case EINVAL:
 		return error_set_kind(err, code, ERROR_PATH_NOT_READABLE, path,

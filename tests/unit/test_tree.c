@@ -585,6 +585,145 @@ static void no_race_leads_out_of_the_tree(void **state)
 	free(link);
 }
 
+/* --- layouts, owners --- */
+
+static struct tree *walk_content(struct mode_content *c, int want)
+{
+	const struct tree_options options = {.strict = true, .content = c};
+	struct tree *t = NULL;
+
+	assert_int_equal(tree_walk((const char *const *)c->paths, key, &options, &t, NULL), want);
+	return t;
+}
+
+static void what_is_in_the_first_path_stands_beside_the_others(void **state)
+{
+	const struct place *p = *state;
+
+	make_dir(p, "d");
+	make_dir(p, "d/sub");
+	make_file(p, "d/a", "1");
+	make_file(p, "d/sub/b", "22");
+	make_dir(p, "e");
+	make_file(p, "e/a", "333");
+	make_dir(p, "f");
+	make_file(p, "f/x", "4");
+	char *paths[] = {in(p, "d"), in(p, "e/a"), in(p, "f")};
+	struct mode_content *c = mode_content_new((const char *const *)paths, NULL, 3,
+						  MODE_LAYOUT_FIRST, NULL, NULL);
+	struct tree *t = walk_content(c, 0);
+
+	assert_tree(t, "f/ sub/ a a-1 f/x sub/b");
+	for (uint32_t i = 1; i < t->n; i++) {
+		if (!t->entries[i].is_dir) {
+			int fd = tree_open(t, i);
+
+			assert_true(fd >= 0);
+			close(fd);
+		}
+	}
+	assert_int_equal(t->entries[tree_find(t, SPAN("/a-1"))].file.size, 3);
+	assert_int_equal(t->entries[tree_find(t, SPAN("/a"))].file.size, 1);
+	tree_free(t);
+	mode_content_unref(c);
+	for (size_t i = 0; i < 3; i++) {
+		free(paths[i]);
+	}
+}
+
+static void a_folder_that_is_alone_may_keep_its_name(void **state)
+{
+	const struct place *p = *state;
+	char *path = in(p, "d");
+	const char *paths[] = {path};
+
+	make_dir(p, "d");
+	make_file(p, "d/a", "1");
+	struct mode_content *named =
+		mode_content_new(paths, NULL, 1, MODE_LAYOUT_NAMED, NULL, NULL);
+	struct tree *t = walk_content(named, 0);
+
+	assert_tree(t, "d/ d/a");
+	assert_false(t->single);
+	tree_free(t);
+	mode_content_unref(named);
+	free(path);
+}
+
+static void what_an_owner_could_not_read_is_left_out(void **state)
+{
+	const struct place *p = *state;
+	const uid_t somebody = geteuid() + 1;
+	char *dir = in(p, "d"), *closed = in(p, "d/closed"), *sub = in(p, "d/sub");
+	const char *paths[] = {dir};
+
+	make_dir(p, "d");
+	make_dir(p, "d/sub");
+	make_file(p, "d/open", "1");
+	make_file(p, "d/closed", "2");
+	make_file(p, "d/sub/open", "3");
+	char *open_file = in(p, "d/open");
+
+	assert_int_equal(chmod(dir, 0755) | chmod(closed, 0660) | chmod(sub, 0750) |
+				 chmod(open_file, 0644),
+			 0);
+	struct mode_content *c =
+		mode_content_new(paths, &somebody, 1, MODE_LAYOUT_ALONE, NULL, NULL);
+	struct tree *t = walk_content(c, 0);
+
+	assert_tree(t, "open");
+	assert_int_equal(t->unreadable, 2);
+	tree_free(t);
+	assert_int_equal(chmod(dir, 0750), 0);
+	walk_content(c, -EPERM);
+	mode_content_unref(c);
+	free(dir);
+	free(closed);
+	free(sub);
+	free(open_file);
+}
+
+static void a_link_on_the_way_is_not_followed(void **state)
+{
+	const struct place *p = *state;
+	char *real = in(p, "real"), *way = in(p, "way"), *path = in(p, "way/d");
+	const char *paths[] = {path};
+
+	make_dir(p, "real");
+	make_dir(p, "real/d");
+	make_file(p, "real/d/a", "1");
+	assert_int_equal(symlink(real, way), 0);
+	struct mode_content *c = mode_content_new(paths, NULL, 1, MODE_LAYOUT_ALONE, NULL, NULL);
+
+	walk_content(c, -ELOOP);
+	mode_content_unref(c);
+	free(real);
+	free(way);
+	free(path);
+}
+
+static void count_gone(void *ud)
+{
+	++*(int *)ud;
+}
+
+static void content_goes_with_its_last_reader(void **state)
+{
+	(void)state;
+	const char *paths[] = {"/a", "/b"};
+	int gone = 0;
+	struct mode_content *c =
+		mode_content_new(paths, NULL, 2, MODE_LAYOUT_ALONE, count_gone, &gone);
+
+	assert_ptr_equal(mode_content_ref(c), c);
+	mode_content_unref(c);
+	assert_int_equal(gone, 0);
+	assert_string_equal(c->paths[1], "/b");
+	assert_null(c->paths[2]);
+	mode_content_unref(c);
+	assert_int_equal(gone, 1);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin, end)
@@ -605,6 +744,11 @@ int main(void)
 		TEST(a_walk_can_be_called_off),
 		TEST(what_is_missing_later_is_left_out_until_nothing_is_left),
 		TEST(no_race_leads_out_of_the_tree),
+		TEST(what_is_in_the_first_path_stands_beside_the_others),
+		TEST(a_folder_that_is_alone_may_keep_its_name),
+		TEST(what_an_owner_could_not_read_is_left_out),
+		TEST(a_link_on_the_way_is_not_followed),
+		TEST(content_goes_with_its_last_reader),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
