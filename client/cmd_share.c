@@ -29,7 +29,8 @@ struct share {
 	bool kept;       /* a saved service: stays when we go */
 	bool address_shown;
 	bool was_running;
-	int64_t deadline_ms; /* for coming up */
+	int64_t timeout_ms, deadline_ms; /* for coming up */
+	bool was_scheduled;
 	struct view view;
 };
 
@@ -86,6 +87,27 @@ static void show_end(const struct share *s)
 
 /* --- asking --- */
 
+/* A time to come is counted down to; the time for coming up counts from then on. */
+static void look_at_times(struct share *s)
+{
+	bool scheduled = service_is(s->service, "scheduled");
+
+	view_note_times(&s->view, s->service);
+	if (scheduled && !s->was_scheduled && !out_is_json()) {
+		_cleanup_free_ char *at = service_time(s->service, "start_at");
+
+		out_note("It starts %s.", out_esc(at));
+	}
+	if (s->was_scheduled && !scheduled) {
+		s->deadline_ms =
+			s->timeout_ms == RPC_FOREVER ? RPC_FOREVER : rpc_now() + s->timeout_ms;
+	}
+	s->was_scheduled = scheduled;
+	if (scheduled && !out_is_json()) {
+		view_draw(&s->view);
+	}
+}
+
 /* The service and Tor as they are now; the live line tells what is missing. */
 static int look(struct share *s, struct error *err)
 {
@@ -104,7 +126,8 @@ static int look(struct share *s, struct error *err)
 		s->was_running = true;
 		return 0;
 	}
-	if (out_is_json()) {
+	look_at_times(s);
+	if (out_is_json() || s->was_scheduled) {
 		return 0;
 	}
 	r = ctl_call(s->ctl, "Status", NULL, &status, err);
@@ -150,7 +173,13 @@ static int on_event(struct share *s, const json_t *event, struct error *err)
 
 static int64_t event_deadline(const struct share *s)
 {
-	return s->was_running ? RPC_FOREVER : s->deadline_ms;
+	return s->was_running || s->was_scheduled ? RPC_FOREVER : s->deadline_ms;
+}
+
+/* There is nothing more to wait for at a terminal. */
+static bool is_on_its_way(const struct share *s)
+{
+	return s->was_running || service_is(s->service, "scheduled");
 }
 
 /* Until it is over, or detached from. */
@@ -159,10 +188,10 @@ static int follow(struct share *s, struct error *err)
 	bool detach = opt_given(&s->ctl->args, "detach");
 	int r = 0;
 
-	while (r == 0 && !is_over(s->service) && !(detach && s->was_running)) {
+	while (r == 0 && !is_over(s->service) && !(detach && is_on_its_way(s))) {
 		json_t *event = NULL;
 
-		r = rpc_receive(s->events, event_deadline(s), &event, NULL, err);
+		r = view_receive(&s->view, s->events, event_deadline(s), &event, NULL, err);
 		if (r == 0) {
 			r = on_event(s, event, err);
 		} else if (err->kind == ERROR_TIMEOUT) {
@@ -182,10 +211,9 @@ static int create(struct share *s, struct error *err)
 {
 	struct ctl *ctl = s->ctl;
 	const char *name = opt_text(&ctl->args, "save");
-	int64_t timeout;
-	int r = ctl_timeout(ctl, RPC_FOREVER, &timeout, err);
+	int r = ctl_timeout(ctl, RPC_FOREVER, &s->timeout_ms, err);
 
-	s->deadline_ms = timeout == RPC_FOREVER ? RPC_FOREVER : rpc_now() + timeout;
+	s->deadline_ms = s->timeout_ms == RPC_FOREVER ? RPC_FOREVER : rpc_now() + s->timeout_ms;
 	s->kept = name || opt_given(&ctl->args, "detach");
 	if (r == 0 && name) {
 		r = units_check_name("save", name, err);

@@ -4,6 +4,7 @@
 #include "client/out.h"
 #include "client/service.h"
 #include "client/wait.h"
+#include "proto/base/alloc.h"
 
 #define START_TIMEOUT_MS INT64_C(180000)
 
@@ -45,6 +46,17 @@ static int follow(struct ctl *ctl, const char *name, json_t **service, int64_t d
 	return r;
 }
 
+static void tell_state(const char *name, const json_t *service)
+{
+	_cleanup_free_ char *at = service_time(service, "start_at");
+
+	if (service_is(service, "scheduled")) {
+		out_note("%s is scheduled. It starts %s.", out_esc(name), out_esc(at));
+	} else {
+		out_note("%s is %s.", out_esc(name), out_esc(service_text(service, "state")));
+	}
+}
+
 static int bring_up(struct ctl *ctl, const char *method, const char *name, json_t **ret,
 		    struct error *err)
 {
@@ -65,7 +77,7 @@ static int bring_up(struct ctl *ctl, const char *method, const char *name, json_
 		return r;
 	}
 	if (!out_is_json()) {
-		out_note("%s is %s.", out_esc(name), out_esc(service_text(service, "state")));
+		tell_state(name, service);
 		service_print_address(service, opt_given(&ctl->args, "qr"));
 	}
 	*ret = service;

@@ -13,10 +13,17 @@ static void print_tor_event(const json_t *event)
 		 (long long)json_integer_value(json_object_get(event, "percent")));
 }
 
-static void print_snapshot(const json_t *event)
+static void print_snapshot(struct view *view, const json_t *event)
 {
+	size_t i;
+	json_t *service;
+
 	service_print_list(json_object_get(event, "services"));
 	out_note("Watching; Ctrl-C ends it.");
+	json_array_foreach (json_object_get(event, "services"), i, service) {
+		view_note_times(view, service);
+	}
+	view_draw(view);
 }
 
 static void show_event(struct view *view, const json_t *event)
@@ -26,7 +33,7 @@ static void show_event(struct view *view, const json_t *event)
 	if (out_is_json()) {
 		out_json(event);
 	} else if (strcmp(kind, "snapshot") == 0) {
-		print_snapshot(event);
+		print_snapshot(view, event);
 	} else if (strcmp(kind, "tor") == 0) {
 		print_tor_event(event);
 		view_draw(view);
@@ -101,7 +108,7 @@ static int run_watch(struct ctl *ctl)
 	while (r == 0 && continues) {
 		json_t *event = NULL;
 
-		r = rpc_receive(ctl->rpc, RPC_FOREVER, &event, &continues, &err);
+		r = view_receive(&view, ctl->rpc, RPC_FOREVER, &event, &continues, &err);
 		if (r == 0) {
 			take_event(&view, &pieces, event);
 		}

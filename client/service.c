@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "client/out.h"
 #include "client/qr.h"
@@ -224,6 +225,26 @@ static void print_options(const json_t *service)
 	buf_done(&b);
 }
 
+char *service_time(const json_t *service, const char *member)
+{
+	const char *at = service_text(service, member);
+	char left[UNITS_DURATION_TEXT];
+	int64_t ms, now = (int64_t)time(NULL) * 1000;
+
+	if (units_parse_time(span_str(at), &ms) < 0 || ms <= now) {
+		return xstrdup(at);
+	}
+	return xasprintf("%s, in %s", at,
+			 units_print_duration((uint64_t)(ms - now + 999) / 1000, left));
+}
+
+static void print_time(const json_t *service, const char *label, const char *member)
+{
+	_cleanup_free_ char *text = service_time(service, member);
+
+	print_pair(label, text);
+}
+
 void service_print(const json_t *service)
 {
 	const char *state = service_text(service, "state");
@@ -245,8 +266,8 @@ void service_print(const json_t *service)
 								  : "known to its owner only");
 	}
 	print_member(service, "Title", "title");
-	print_member(service, "Starts", "start_at");
-	print_member(service, "Stops", "stop_at");
+	print_time(service, "Starts", "start_at");
+	print_time(service, "Stops", "stop_at");
 	json_array_foreach (json_object_get(service, "paths"), i, path) {
 		print_pair(i == 0 ? "Shares" : "", json_string_value(path));
 	}

@@ -14,6 +14,8 @@ bool service_is(const json_t *service, const char *state);
 
 /* What somebody who shall visit needs: address and private key, in words. qr: also as QR codes. */
 void service_print_address(const json_t *service, bool qr);
+/* "2026-11-22T14:00:00Z, in 2h3m"; "" where there is no such time. ret: new string. */
+char *service_time(const json_t *service, const char *member);
 /* All there is to know. */
 void service_print(const json_t *service);
 /* A table of at most 80 columns (more where the terminal has them); array of services. */

@@ -13,6 +13,7 @@
 
 #define BAR_COLUMNS   12
 #define RATE_AFTER_MS 500
+#define TICK_MS       1000
 
 /* --- lines --- */
 
@@ -149,21 +150,110 @@ static void add_several(struct buf *b, const struct view *v)
 	}
 }
 
+/* --- times to come --- */
+
+static int64_t time_member(const json_t *service, const char *member)
+{
+	int64_t ms = 0;
+
+	units_parse_time(span_str(service_text(service, member)), &ms);
+	return ms;
+}
+
+void view_note_times(struct view *v, const json_t *service)
+{
+	struct view_time t = {.start_ms = time_member(service, "start_at"),
+			      .stop_ms = time_member(service, "stop_at")};
+	size_t i = 0;
+
+	snprintf(t.name, sizeof(t.name), "%s", service_text(service, "name"));
+	if (strcmp(service_text(service, "state"), "scheduled") != 0) {
+		t.start_ms = 0;
+	}
+	if (strcmp(service_text(service, "state"), "stopped") == 0 ||
+	    strcmp(service_text(service, "state"), "deleted") == 0) {
+		t.stop_ms = 0; /* of its next run */
+	}
+	while (i < v->n_times && strcmp(v->times[i].name, t.name) != 0) {
+		i++;
+	}
+	if (!t.start_ms && !t.stop_ms) {
+		if (i < v->n_times) {
+			v->times[i] = v->times[--v->n_times];
+		}
+	} else if (i < VIEW_TIMES_MAX) {
+		v->times[i] = t;
+		v->n_times += i == v->n_times;
+	}
+}
+
+/* What comes next, of all services. */
+static const struct view_time *next_time(const struct view *v, int64_t *ret_ms)
+{
+	const struct view_time *next = NULL;
+
+	for (size_t i = 0; i < v->n_times; i++) {
+		const struct view_time *t = &v->times[i];
+		int64_t ms = t->start_ms ? t->start_ms : t->stop_ms;
+
+		if (!next || ms < *ret_ms) {
+			next = t;
+			*ret_ms = ms;
+		}
+	}
+	return next;
+}
+
+static bool counts_down(const struct view *v)
+{
+	return v->n_times > 0 && v->n_transfers == 0 && out_live_columns() > 0;
+}
+
+static void add_countdown(struct buf *b, const struct view *v)
+{
+	int64_t ms = 0, now = (int64_t)time(NULL) * 1000;
+	const struct view_time *t = next_time(v, &ms);
+	char left[UNITS_DURATION_TEXT];
+
+	buf_printf(b, "%s%s%s in %s", v->one_service ? "" : t->name, v->one_service ? "" : " ",
+		   t->start_ms ? "starts" : "stops",
+		   units_print_duration(ms > now ? (uint64_t)(ms - now + 999) / 1000 : 0, left));
+}
+
 void view_draw(const struct view *v)
 {
 	struct buf text = BUF_INIT;
 
-	if (v->n_transfers == 0 || out_live_columns() == 0) {
+	if ((v->n_transfers == 0 && !counts_down(v)) || out_live_columns() == 0) {
 		out_live_end();
 		return;
 	}
-	if (v->n_transfers == 1) {
+	if (v->n_transfers == 0) {
+		add_countdown(&text, v);
+	} else if (v->n_transfers == 1) {
 		add_one(&text, v, &v->transfers[0]);
 	} else {
 		add_several(&text, v);
 	}
 	out_live(0, out_esc_cut(text.p, out_live_columns()));
 	buf_done(&text);
+}
+
+int view_receive(const struct view *v, struct rpc *rpc, int64_t deadline_ms, json_t **ret,
+		 bool *ret_continues, struct error *err)
+{
+	for (;;) {
+		int64_t tick = rpc_now() + TICK_MS;
+		bool waits_longer = counts_down(v) && tick < deadline_ms;
+		int r = rpc_receive(rpc, waits_longer ? tick : deadline_ms, ret, ret_continues,
+				    err);
+
+		if (r == 0 || !waits_longer || err->kind != ERROR_TIMEOUT) {
+			return r;
+		}
+		error_done(err);
+		view_draw(v);
+	}
 }
 
 /* --- transfers --- */
@@ -269,6 +359,7 @@ void view_event(struct view *v, const json_t *event)
 	const char *kind = service_text(event, "event");
 
 	if (strcmp(kind, "state") == 0) {
+		view_note_times(v, event);
 		print_state(v, event);
 	} else if (strcmp(kind, "transfer") == 0) {
 		on_transfer(v, event);

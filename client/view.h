@@ -10,6 +10,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "client/rpc.h"
+
+#define VIEW_TIMES_MAX     64  /* services with a time to come */
 #define VIEW_TRANSFERS_MAX 256 /* shown with their progress; more are only counted */
 
 struct view_transfer {
@@ -21,15 +24,29 @@ struct view_transfer {
 	int64_t since_ms;
 };
 
+struct view_time {
+	char name[64 + 1];
+	int64_t start_ms, stop_ms; /* 0: none */
+};
+
 struct view {
 	bool one_service; /* its name need not be said */
 	bool notes;       /* lines go to stderr: they are not the result */
 
 	struct view_transfer transfers[VIEW_TRANSFERS_MAX];
 	size_t n_transfers;
+	struct view_time times[VIEW_TIMES_MAX];
+	size_t n_times;
 };
 
 /* event: a checked reply of Watch. Snapshots and Tor's events are the caller's. */
 void view_event(struct view *v, const json_t *event);
+/* The times of a service, as it or an event of its state has them. */
+void view_note_times(struct view *v, const json_t *service);
+/*
+ * rpc_receive, with the live line drawn each second while it counts down.
+ */
+int view_receive(const struct view *v, struct rpc *rpc, int64_t deadline_ms, json_t **ret,
+		 bool *ret_continues, struct error *err);
 /* Draws the live line again, as after lines of somebody else's. */
 void view_draw(const struct view *v);

@@ -121,6 +121,12 @@ static void write_range(struct buf *out, const struct option *o)
 	case OPTION_INT:
 		buf_printf(out, "int, %" PRId64 " to %" PRId64, o->min, o->max);
 		break;
+	case OPTION_SECONDS:
+		buf_add_str(out, "int, seconds");
+		break;
+	case OPTION_TIME:
+		buf_add_str(out, "string, RFC 3339");
+		break;
 	case OPTION_SIZE:
 		buf_add_str(out, "int, bytes");
 		break;

@@ -340,6 +340,8 @@ static const struct field out_Watch[] = {
 	F("name", STRING, NULLABLE, "state, transfer, submission, members: the service."),
 	F("state", STRING, NULLABLE, "state: the service's (State). tor: Tor's."),
 	F("reason", STRING, NULLABLE, "state: why, when that is not obvious."),
+	F("start_at", STRING, NULLABLE, "state: when it starts by itself."),
+	F("stop_at", STRING, NULLABLE, "state: when it stops by itself."),
 	F("id", INT, NULLABLE,
 	  "transfer: its number, unique in the daemon's life. submission: its number."),
 	T("direction", type_direction, NULLABLE, "transfer: which way."),

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "proto/age/age.h"
@@ -13,6 +14,7 @@
 #include "proto/units.h"
 
 #define COUNT_MAX INT64_C(1000000000)
+#define TIMER_MAX (INT64_C(100) * 366 * 86400)
 
 static const char *const webhook_formats[] = {"text", "json", NULL};
 
@@ -32,6 +34,33 @@ static const struct option options[] = {
 	 .flags = OPTION_TOP_LEVEL,
 	 .has_default = true,
 	 .help = "visitors need no private key"},
+	{.name = "auto_start_timer",
+	 .modes = OPTION_ALL_MODES,
+	 .type = OPTION_SECONDS,
+	 .flags = OPTION_NEEDS_RESTART,
+	 .min = 1,
+	 .max = TIMER_MAX,
+	 .metavar = "SECONDS",
+	 .help = "start so long after 'start' (90, 1h30m, 7d)"},
+	{.name = "start_at",
+	 .modes = OPTION_ALL_MODES,
+	 .type = OPTION_TIME,
+	 .flags = OPTION_NEEDS_RESTART | OPTION_TOP_LEVEL,
+	 .metavar = "TIME",
+	 .help = "start then (2026-11-22 14:00, or RFC 3339), once 'start' was said"},
+	{.name = "auto_stop_timer",
+	 .modes = OPTION_ALL_MODES,
+	 .type = OPTION_SECONDS,
+	 .min = 1,
+	 .max = TIMER_MAX,
+	 .metavar = "SECONDS",
+	 .help = "stop so long after 'start'"},
+	{.name = "stop_at",
+	 .modes = OPTION_ALL_MODES,
+	 .type = OPTION_TIME,
+	 .flags = OPTION_TOP_LEVEL,
+	 .metavar = "TIME",
+	 .help = "stop then"},
 	{.name = "pow",
 	 .modes = OPTION_ALL_MODES,
 	 .type = OPTION_BOOL,
@@ -328,6 +357,18 @@ static bool is_ascii(const char *s)
 	return *s == '\0';
 }
 
+static int check_time(const struct option *o, const json_t *value, struct error *err)
+{
+	int64_t ms;
+
+	if (json_is_string(value) &&
+	    units_parse_time(span_of(json_string_value(value), json_string_length(value)), &ms) ==
+		    0) {
+		return 0;
+	}
+	return refuse(err, o->name, "must be a time like 2026-11-22T14:00:00Z");
+}
+
 static int check_value(const struct option *o, const json_t *value, struct error *err)
 {
 	if (json_is_null(value)) {
@@ -336,7 +377,10 @@ static int check_value(const struct option *o, const json_t *value, struct error
 	switch (o->type) {
 	case OPTION_BOOL:
 		return json_is_boolean(value) ? 0 : refuse(err, o->name, "must be true or false");
+	case OPTION_TIME:
+		return check_time(o, value, err);
 	case OPTION_INT:
+	case OPTION_SECONDS:
 	case OPTION_SIZE:
 		return json_is_integer(value) && json_integer_value(value) >= o->min &&
 				       json_integer_value(value) <= o->max
@@ -399,8 +443,48 @@ int options_validate(const char *mode, const json_t *in, struct error *err)
 	return 0;
 }
 
+/* Milliseconds of a valid time; 0: not set. */
+static int64_t time_of(const json_t *all, const char *name)
+{
+	const json_t *value = json_object_get(all, name);
+	int64_t ms = 0;
+
+	if (json_is_string(value)) {
+		units_parse_time(span_of(json_string_value(value), json_string_length(value)), &ms);
+	}
+	return ms;
+}
+
+/* Times against each other; against the clock they are the daemon's to judge. */
+static int check_times(const json_t *all, struct error *err)
+{
+	const json_t *start_timer = json_object_get(all, "auto_start_timer");
+	const json_t *stop_timer = json_object_get(all, "auto_stop_timer");
+	int64_t start = time_of(all, "start_at"), stop = time_of(all, "stop_at");
+
+	if (start && json_is_integer(start_timer)) {
+		return refuse(err, "start_at", "cannot be set together with auto_start_timer");
+	}
+	if (stop && json_is_integer(stop_timer)) {
+		return refuse(err, "stop_at", "cannot be set together with auto_stop_timer");
+	}
+	if (start && stop && stop <= start) {
+		return refuse(err, "stop_at", "must be later than the start");
+	}
+	if (json_is_integer(start_timer) && json_is_integer(stop_timer) &&
+	    json_integer_value(stop_timer) <= json_integer_value(start_timer)) {
+		return refuse(err, "auto_stop_timer", "must be later than the start");
+	}
+	return 0;
+}
+
 int options_check_together(const char *mode, const json_t *all, struct error *err)
 {
+	int r = check_times(all, err);
+
+	if (r < 0) {
+		return r;
+	}
 	if (options_mode(mode) == OPTION_RECEIVE &&
 	    json_is_true(json_object_get(all, "disable_text")) &&
 	    json_is_true(json_object_get(all, "disable_files"))) {
@@ -531,6 +615,28 @@ static json_t *absolute(const char *text)
 	return value;
 }
 
+/* What is no RFC 3339 is a time of the caller's zone, down to minutes or seconds. */
+static json_t *parse_local_time(const char *text)
+{
+	static const char *const forms[] = {"%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S",
+					    "%Y-%m-%dT%H:%M:%S"};
+	char utc[UNITS_TIME_TEXT];
+
+	for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
+		struct tm tm = {.tm_isdst = -1}, meant;
+		const char *end = strptime(text, forms[i], &tm);
+
+		meant = tm;
+		time_t t = end && *end == '\0' ? mktime(&tm) : -1;
+
+		/* The 31st of February would become a day in March. */
+		if (t >= 0 && tm.tm_mday == meant.tm_mday) {
+			return json_string(units_print_time((int64_t)t * 1000, utc));
+		}
+	}
+	return json_string(text);
+}
+
 int option_parse_text(const struct option *o, const char *text, json_t **ret, struct error *err)
 {
 	json_t *value = NULL;
@@ -553,6 +659,19 @@ int option_parse_text(const struct option *o, const char *text, json_t **ret, st
 			return refuse_range(o, err);
 		}
 		value = json_integer((json_int_t)n);
+		break;
+	case OPTION_SECONDS:
+		if (units_parse_duration(span_str(text), &n) < 0 || n > INT64_MAX) {
+			return refuse(err, o->name,
+				      "must be a number of seconds, or a time like 1h30m");
+		}
+		value = json_integer((json_int_t)n);
+		break;
+	case OPTION_TIME:
+		value = parse_local_time(text);
+		if (!value) {
+			return refuse(err, o->name, "is not valid UTF-8");
+		}
 		break;
 	case OPTION_SIZE:
 		if (units_parse_size(span_str(text), &n) < 0 || n > INT64_MAX) {

@@ -16,10 +16,12 @@
 enum option_type {
 	OPTION_BOOL,
 	OPTION_INT,
-	OPTION_SIZE,   /* bytes; on the command line K, M, G, T */
-	OPTION_STRING, /* one line of text: no control characters */
-	OPTION_PATH,   /* absolute; on the command line also relative to where one is */
-	OPTION_WORD,   /* one of words */
+	OPTION_SECONDS, /* on the command line also 1h30m */
+	OPTION_TIME,    /* RFC 3339; on the command line also local: 2026-11-22 14:00 */
+	OPTION_SIZE,    /* bytes; on the command line K, M, G, T */
+	OPTION_STRING,  /* one line of text: no control characters */
+	OPTION_PATH,    /* absolute; on the command line also relative to where one is */
+	OPTION_WORD,    /* one of words */
 	/* Array of age recipients; on the command line given once for each. */
 	OPTION_RECIPIENTS,
 };

@@ -229,6 +229,25 @@ static int read_keys(struct reader *rd, struct service_row *row, struct error *e
 	return db_end(rd->db, st, rc, LOADING, err);
 }
 
+static int read_schedule(struct reader *rd, struct service_row *row, struct error *err)
+{
+	sqlite3_stmt *st = db_statement(rd->db, STATEMENT_SCHEDULE);
+	struct reader of_times = {.db = rd->db, .st = st};
+
+	sqlite3_bind_int64(st, 1, row->id);
+	int rc = sqlite3_step(st);
+
+	if (rc == SQLITE_ROW) {
+		row->start_ms = read_number(&of_times, 0, INT64_MAX, "start time");
+		row->stop_ms = read_number(&of_times, 1, INT64_MAX, "stop time");
+	}
+	if (!rd->fault) {
+		rd->fault = take_ptr(of_times.fault);
+	}
+	free(of_times.fault);
+	return db_end(rd->db, st, rc, LOADING, err);
+}
+
 /* Always a row, as far as it could be read; rd->fault says what is wrong with it. */
 static int read_row(struct reader *rd, struct service_row **ret, struct error *err)
 {
@@ -261,7 +280,9 @@ static int read_row(struct reader *rd, struct service_row **ret, struct error *e
 	row->sources = read_sources(rd, 16, row->paths);
 	row->layout = (unsigned)read_number(rd, 17, LAYOUT_MAX, "layout");
 	*ret = row;
-	return read_keys(rd, row, err);
+	int r = read_keys(rd, row, err);
+
+	return r < 0 ? r : read_schedule(rd, row, err);
 }
 
 /* Takes row and why. */
@@ -539,6 +560,21 @@ static int write_keys(struct db *db, const struct service_row *row, int64_t id,
 	return r;
 }
 
+static int write_schedule(struct db *db, const struct service_row *row, int64_t id,
+			  struct error *err)
+{
+	bool set = row->start_ms || row->stop_ms;
+	sqlite3_stmt *st =
+		db_statement(db, set ? STATEMENT_SCHEDULE_SET : STATEMENT_SCHEDULE_DELETE);
+
+	sqlite3_bind_int64(st, 1, id);
+	if (set) {
+		sqlite3_bind_int64(st, 2, row->start_ms);
+		sqlite3_bind_int64(st, 3, row->stop_ms);
+	}
+	return db_run(db, st, SAVING, err);
+}
+
 int services_put(struct db *db, const struct service_row *row, int64_t *ret_id, struct error *err)
 {
 	_cleanup_free_ char *options = json_dumps(row->options, JSON_COMPACT);
@@ -563,6 +599,9 @@ int services_put(struct db *db, const struct service_row *row, int64_t *ret_id, 
 	if (r == 0) {
 		id = row->id ? row->id : sqlite3_last_insert_rowid(db->h);
 		r = write_keys(db, row, id, &identity, err);
+	}
+	if (r == 0) {
+		r = write_schedule(db, row, id, err);
 	}
 	r = db_finish(db, r, SAVING, err);
 	crypto_wipe(&identity, sizeof(identity));

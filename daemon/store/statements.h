@@ -38,6 +38,11 @@
 		      " VALUES (?1, ?2, ?3, ?4, ?5)")                                           \
 	X(KEYS_DELETE, "DELETE FROM service_keys WHERE service_id = ?1")                        \
                                                                                                 \
+	X(SCHEDULE, "SELECT start_ms, stop_ms FROM schedules WHERE service_id = ?1")            \
+	X(SCHEDULE_SET, "INSERT OR REPLACE INTO schedules (service_id, start_ms, stop_ms)"      \
+			" VALUES (?1, ?2, ?3)")                                                 \
+	X(SCHEDULE_DELETE, "DELETE FROM schedules WHERE service_id = ?1")                       \
+                                                                                                \
 	X(HISTORY_INSERT, "INSERT INTO history (at_ms, service, event, details)"                \
 			  " VALUES (?1, ?2, ?3, ?4)")                                           \
 	X(HISTORY_COUNT, "SELECT count(*) FROM history")                                        \

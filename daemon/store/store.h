@@ -66,8 +66,9 @@ struct service_row {
 	uint16_t port; /* with --local-only; 0: not chosen yet */
 	struct store_key *keys;
 	size_t n_keys;
-	int64_t created_ms; /* wall time */
-	int64_t completed;  /* transfers */
+	int64_t created_ms;        /* wall time */
+	int64_t start_ms, stop_ms; /* of a wanted one: when it does so by itself; 0: not */
+	int64_t completed;         /* transfers */
 	int64_t bytes_in, bytes_out;
 };
 

@@ -46,6 +46,10 @@ static int merge(struct service *svc, const json_t *changes, const json_t *unset
 			json_object_del(merged, s);
 		}
 	}
+	schedule_replace(changes, merged);
+	if (r == 0) {
+		r = schedule_check(changes, manager_wall_ms(svc->m), err);
+	}
 	if (r == 0) {
 		json_t *all = options_complete(svc->row->mode, merged);
 
@@ -72,6 +76,35 @@ static int merge(struct service *svc, const json_t *changes, const json_t *unset
 	}
 	*ret = merged;
 	return 0;
+}
+
+/* The names of all options that are set or unset, as keys. */
+static json_t *changed_names(const json_t *changes, const json_t *unset)
+{
+	json_t *names = changes ? json_copy((json_t *)(uintptr_t)changes) : json_object(), *name;
+	size_t i;
+
+	json_array_foreach (unset, i, name) {
+		json_object_set_new(names, json_string_value(name), json_null());
+	}
+	return names;
+}
+
+/* The row's times as the changed options want them. merged becomes the row's if 0 is returned. */
+static int change_times(struct service *svc, const json_t *merged, const json_t *changes,
+			const json_t *unset, struct error *err)
+{
+	json_t *names = changed_names(changes, unset);
+	int64_t start, stop;
+	int r = schedule_edit(svc, merged, names, &start, &stop, err);
+
+	json_decref(names);
+	if (r == 0) {
+		svc->row->start_ms = start;
+		svc->row->stop_ms = stop;
+		schedule_wake(svc->m->schedule);
+	}
+	return r;
 }
 
 /* What counts at once. before: the options until now. */
@@ -104,6 +137,12 @@ int manager_edit(struct manager *m, struct service *svc, const json_t *changes, 
 	if (r == 0) {
 		r = merge(svc, changes, unset, &merged, err);
 	}
+	if (r == 0) {
+		r = change_times(svc, merged, changes, unset, err);
+		if (r < 0) {
+			json_decref(merged);
+		}
+	}
 	if (r < 0) {
 		json_decref(restart);
 		return r;
@@ -122,6 +161,10 @@ int manager_edit(struct manager *m, struct service *svc, const json_t *changes, 
 	}
 	apply_changes(svc, before);
 	json_decref(before);
+	if (svc->state == SERVICE_SCHEDULED) {
+		service_start(svc); /* says for when */
+	}
+	service_tell_state(svc);
 	*ret_restart = restart;
 	op_save(op_new(m, svc, cb, ud), svc);
 	return 0;

@@ -319,6 +319,9 @@ static int check_create(struct manager *m, const struct manager_create *create, 
 		r = check_port(m, NULL, json_integer_value(port), err);
 	}
 	if (r == 0) {
+		r = schedule_check(create->options, manager_wall_ms(m), err);
+	}
+	if (r == 0) {
 		r = check_mode(m, create, err);
 	}
 	if (r < 0) {

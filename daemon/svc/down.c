@@ -118,14 +118,15 @@ void service_stop(struct service *svc, bool cut)
 	unsigned drain_ms = manager_config(svc->m)->drain_ms;
 
 	svc->start_again = false;
-	if (svc->state == SERVICE_FAILED && !svc->taking_down) {
+	svc->finished = false;
+	if ((svc->state == SERVICE_FAILED || svc->state == SERVICE_SCHEDULED) &&
+	    !svc->taking_down) {
 		service_set_state(svc, SERVICE_STOPPED, svc->row->reason);
 		return;
 	}
 	if (service_is_up(svc)) {
 		service_set_state(svc, SERVICE_DRAINING, NULL);
 		svc->taking_down = true;
-		svc->finished = false;
 		if (!cut && drain_ms && has_running_transfers(svc)) {
 			send_away(svc);
 			http_server_set_draining(svc->server, true);

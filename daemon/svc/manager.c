@@ -50,6 +50,11 @@ void manager_service_changed(struct manager *m)
 	}
 }
 
+int64_t manager_wall_ms(const struct manager *m)
+{
+	return m->wall_ms();
+}
+
 uint64_t manager_next_id(struct manager *m)
 {
 	return ++m->last_id;
@@ -80,6 +85,8 @@ int manager_new(struct ev *ev, const struct manager_config *config, struct store
 	m->sweeper = dropbox_sweeper_new(m);
 	list_init(&m->handovers);
 	copies_init(m);
+	m->schedule = schedule_new(m);
+	m->wall_ms = ev_wall_ms;
 	*ret = m;
 	return 0;
 }
@@ -105,6 +112,7 @@ void manager_free(struct manager *m)
 		service_free(list_entry(it, struct service, link));
 	}
 	dropbox_sweeper_free(m->sweeper);
+	schedule_free(m->schedule);
 	m->drain_timer.data = m;
 	uv_close((uv_handle_t *)&m->drain_timer, on_timer_closed);
 }
@@ -292,11 +300,16 @@ int manager_start(struct manager *m, struct service *svc, manager_done_fn *cb, v
 {
 	int r = refuse_change(svc, err);
 
+	/* Of one that is up, or waits for its time, the times stay. */
+	if (r == 0 && (svc->finished || svc->taking_down || !service_is_coming_up(svc))) {
+		r = schedule_plan(svc, &svc->row->start_ms, &svc->row->stop_ms, err);
+	}
 	if (r < 0) {
 		return r;
 	}
 	set_wanted(svc, true);
 	service_start(svc);
+	schedule_wake(m->schedule);
 	op_save(op_new(m, svc, cb, ud), svc);
 	return 0;
 }
@@ -477,8 +490,9 @@ static void add_loaded(struct manager *m, struct service_row *row)
 	if (m->stopping) {
 		return;
 	}
-	if (row->wanted) {
+	if (row->wanted && !schedule_missed_stop(svc)) {
 		service_start(svc);
+		schedule_wake(m->schedule);
 	}
 	if (m->tor) {
 		service_tor_changed(svc, tor_status(m->tor)); /* it may have been there first */

@@ -5,6 +5,7 @@
 #include "base/list.h"
 #include "ev/work.h"
 #include "svc/manager.h"
+#include "svc/schedule.h"
 #include "svc/service.h"
 
 struct manager {
@@ -26,8 +27,10 @@ struct manager {
 		unsigned last;
 	} copies;
 	struct list handovers; /* struct handover */
-	uv_timer_t drain_timer; /* runs only while a service drains */
-	struct tor_status told; /* state and bootstrap, as the watchers know them */
+	struct schedule *schedule;
+	int64_t (*wall_ms)(void); /* ev_wall_ms; tests set their own */
+	uv_timer_t drain_timer;   /* runs only while a service drains */
+	struct tor_status told;   /* state and bootstrap, as the watchers know them */
 	bool stopping;
 	void (*stopped)(void *ud);
 	void *stopped_ud;

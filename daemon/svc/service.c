@@ -9,13 +9,15 @@
 #include "proto/base/alloc.h"
 #include "proto/options.h"
 #include "svc/copies.h"
+#include "svc/schedule.h"
 #include "svc/webhook.h"
 
 #define BIT(state) (1U << (state))
 
 /* To which states each may go; see the picture in the header. */
 static const unsigned moves[] = {
-	[SERVICE_STOPPED] = BIT(SERVICE_PREPARING),
+	[SERVICE_STOPPED] = BIT(SERVICE_SCHEDULED) | BIT(SERVICE_PREPARING),
+	[SERVICE_SCHEDULED] = BIT(SERVICE_PREPARING) | BIT(SERVICE_STOPPED),
 	[SERVICE_PREPARING] = BIT(SERVICE_PUBLISHING) | BIT(SERVICE_RUNNING) |
 			      BIT(SERVICE_DRAINING) | BIT(SERVICE_FAILED),
 	[SERVICE_PUBLISHING] = BIT(SERVICE_RUNNING) | BIT(SERVICE_DRAINING) | BIT(SERVICE_FAILED),
@@ -24,14 +26,14 @@ static const unsigned moves[] = {
 	[SERVICE_OFFLINE] = BIT(SERVICE_PUBLISHING) | BIT(SERVICE_RUNNING) | BIT(SERVICE_DRAINING) |
 			    BIT(SERVICE_FAILED),
 	[SERVICE_DRAINING] = BIT(SERVICE_STOPPED),
-	[SERVICE_FAILED] = BIT(SERVICE_PREPARING) | BIT(SERVICE_STOPPED),
+	[SERVICE_FAILED] = BIT(SERVICE_SCHEDULED) | BIT(SERVICE_PREPARING) | BIT(SERVICE_STOPPED),
 };
 
 static const char *const state_names[] = {
-	[SERVICE_STOPPED] = "stopped",       [SERVICE_PREPARING] = "preparing",
-	[SERVICE_PUBLISHING] = "publishing", [SERVICE_RUNNING] = "running",
-	[SERVICE_DRAINING] = "draining",     [SERVICE_OFFLINE] = "offline",
-	[SERVICE_FAILED] = "failed",
+	[SERVICE_STOPPED] = "stopped",     [SERVICE_SCHEDULED] = "scheduled",
+	[SERVICE_PREPARING] = "preparing", [SERVICE_PUBLISHING] = "publishing",
+	[SERVICE_RUNNING] = "running",     [SERVICE_DRAINING] = "draining",
+	[SERVICE_OFFLINE] = "offline",     [SERVICE_FAILED] = "failed",
 };
 
 const char *service_state_name(enum service_state state)
@@ -41,13 +43,15 @@ const char *service_state_name(enum service_state state)
 
 bool service_is_up(const struct service *svc)
 {
-	return svc->state != SERVICE_STOPPED && svc->state != SERVICE_FAILED &&
-	       svc->state != SERVICE_DRAINING;
+	return svc->state != SERVICE_STOPPED && svc->state != SERVICE_SCHEDULED &&
+	       svc->state != SERVICE_FAILED && svc->state != SERVICE_DRAINING;
 }
 
 bool service_is_down(const struct service *svc)
 {
-	return (svc->state == SERVICE_STOPPED || svc->state == SERVICE_FAILED) && !svc->taking_down;
+	return (svc->state == SERVICE_STOPPED || svc->state == SERVICE_SCHEDULED ||
+		svc->state == SERVICE_FAILED) &&
+	       !svc->taking_down;
 }
 
 /* Those that somebody wants to hear of; the rest are steps on the way. */
@@ -61,6 +65,22 @@ static enum log_event event_of(enum service_state state)
 	};
 
 	return state < ARRAY_SIZE(events) ? events[state] : LOG_EVENT_NONE;
+}
+
+void service_tell_state(struct service *svc)
+{
+	manager_service_changed(svc->m);
+	bus_publish(manager_bus(svc->m), svc->row->name,
+		    json_pack("{s:s, s:s, s:s, s:s?, s:o, s:o}", "event", "state", "name",
+			      svc->row->name, "state", state_names[svc->state], "reason",
+			      svc->reason, "start_at", schedule_start_json(svc), "stop_at",
+			      schedule_stop_json(svc)));
+}
+
+static bool is_for_history(enum service_state state)
+{
+	return state == SERVICE_RUNNING || state == SERVICE_STOPPED || state == SERVICE_FAILED ||
+	       state == SERVICE_SCHEDULED;
 }
 
 void service_set_state(struct service *svc, enum service_state state, const char *reason)
@@ -92,12 +112,8 @@ void service_set_state(struct service *svc, enum service_state state, const char
 	bool changed = state != svc->state;
 
 	svc->state = state;
-	manager_service_changed(svc->m);
-	bus_publish(manager_bus(svc->m), svc->row->name,
-		    json_pack("{s:s, s:s, s:s, s:s?}", "event", "state", "name", svc->row->name,
-			      "state", state_names[state], "reason", svc->reason));
-	if (changed && !svc->ephemeral &&
-	    (state == SERVICE_RUNNING || state == SERVICE_STOPPED || state == SERVICE_FAILED)) {
+	service_tell_state(svc);
+	if (changed && !svc->ephemeral && is_for_history(state)) {
 		json_t *details = svc->reason ? json_pack("{s:s}", "reason", svc->reason) : NULL;
 
 		store_history_add(manager_store(svc->m), svc->row->name, state_names[state],

@@ -19,7 +19,10 @@
 #include "tor/tor.h"
 
 /*
- *                start             listening              uploaded
+ *                       time has come
+ *   SCHEDULED ------------------.
+ *      ^ | stop                 |
+ * start| v       start          v  listening              uploaded
  *   STOPPED ------------> PREPARING ----------> PUBLISHING ---------> RUNNING
  *      ^                    ^ |  '------------------------------------>^  |
  *      |              start | |   (local only)         ^               |  | Tor lost
@@ -28,12 +31,14 @@
  *      |                  FAILED <----- (any that is up)
  *      '----- DRAINING <--------------- (any that is up): stop
  *
+ * SCHEDULED waits for its time (schedule.c), and nothing of it is up.
  * PREPARING waits for the mode (disk) and, without an address, for Tor's key;
  * PUBLISHING and OFFLINE wait for Tor; DRAINING for transfers, at most the
  * drain time, then for the parts to close.
  */
 enum service_state {
 	SERVICE_STOPPED,
+	SERVICE_SCHEDULED,
 	SERVICE_PREPARING,
 	SERVICE_PUBLISHING,
 	SERVICE_RUNNING,
@@ -53,7 +58,7 @@ struct service {
 	bool renaming;  /* no other change is taken until the name is on disk */
 	bool abandoned; /* its connection ended while it was renamed or its content changed */
 	struct content_change *changing; /* its content (publish.c); NULL: nobody is */
-	bool broken;    /* what was loaded cannot be used; it can only be deleted */
+	bool broken; /* what was loaded cannot be used; it can only be deleted */
 	/* Tor may still have circuits of visitors who would not be let in any more. */
 	bool circuits_linger;
 
@@ -90,7 +95,10 @@ struct service *service_new(struct manager *m, struct service_row *row, bool eph
 /* Everything is down. */
 void service_free(struct service *svc);
 
-/* Brings it up; also when it is going down (then afterwards). No effect if it is up. */
+/*
+ * Brings it up, or puts it on the schedule if its row has a time to come; also
+ * when it is going down (then afterwards). No effect if it is up.
+ */
 void service_start(struct service *svc);
 /* Takes it down: cut: at once, else after the drain. No effect if it is down. */
 void service_stop(struct service *svc, bool cut);
@@ -101,6 +109,8 @@ void service_drain_tick(struct service *svc, uint64_t now_ms);
 void service_tor_changed(struct service *svc, const struct tor_status *status);
 /* reason NULL: none. Tells the watchers if anything changed. */
 void service_set_state(struct service *svc, enum service_state state, const char *reason);
+/* Tells the watchers of its state, also when only its times have changed. */
+void service_tell_state(struct service *svc);
 /* Takes the row's options, which are valid, with the defaults of the others. */
 void service_set_options(struct service *svc);
 /* --- its webhook (hook.c) --- */
@@ -162,6 +172,7 @@ struct ev *manager_ev(struct manager *m);
 struct tor *manager_tor(struct manager *m); /* NULL: local only */
 struct store *manager_store(struct manager *m);
 const struct manager_config *manager_config(const struct manager *m);
+int64_t manager_wall_ms(const struct manager *m); /* ev_wall_ms, unless a test sets the clock */
 uint64_t manager_next_id(struct manager *m);
 /* A service has come, gone or changed its state. */
 void manager_service_changed(struct manager *m);

@@ -12,6 +12,7 @@
 #include "mode/assets.h"
 #include "proto/base/alloc.h"
 #include "proto/base/crypto.h"
+#include "proto/units.h"
 #include "svc/webhook.h"
 
 /* A tor that is starting answers on its control socket within seconds. */
@@ -307,6 +308,19 @@ static const struct mode_ops *find_mode(const char *name)
 	return NULL;
 }
 
+/* Is its time to come? Then it waits for that. */
+static bool is_scheduled(struct service *svc)
+{
+	char at[UNITS_TIME_TEXT], reason[UNITS_TIME_TEXT + 16];
+
+	if (svc->row->start_ms <= manager_wall_ms(svc->m)) {
+		return false;
+	}
+	snprintf(reason, sizeof(reason), "starts at %s", units_print_time(svc->row->start_ms, at));
+	service_set_state(svc, SERVICE_SCHEDULED, reason);
+	return true;
+}
+
 void service_start(struct service *svc)
 {
 	struct mode_host host = service_host(svc);
@@ -315,7 +329,7 @@ void service_start(struct service *svc)
 		svc->start_again = true;
 		return;
 	}
-	if (service_is_up(svc)) {
+	if (service_is_up(svc) || is_scheduled(svc)) {
 		return;
 	}
 	const struct mode_ops *ops = find_mode(svc->row->mode);

@@ -92,8 +92,8 @@ json_t *manager_service_json(const struct service *svc)
 	json_object_set_new(o, "public", json_boolean(service_is_public(svc)));
 	json_object_set_new(o, "keys", manager_keys_json(svc));
 	json_object_set(o, "title", title ? title : json_null());
-	json_object_set_new(o, "start_at", json_null());
-	json_object_set_new(o, "stop_at", json_null());
+	json_object_set_new(o, "start_at", schedule_start_json(svc));
+	json_object_set_new(o, "stop_at", schedule_stop_json(svc));
 	json_object_set_new(o, "options", options_json(svc));
 	json_object_set_new(o, "paths",
 			    svc->row->paths ? json_deep_copy(svc->row->paths) : json_array());

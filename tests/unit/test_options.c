@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <time.h>
 /* after those */
 #include <cmocka.h>
 
@@ -109,9 +111,10 @@ static void what_is_not_set_has_its_default(void **state)
 	json_auto_t *set = json_pack("{s:i, s:n, s:b}", "max_downloads", 3, "title", "pow", 1);
 	json_auto_t *all = options_complete("share", set);
 	json_auto_t *want =
-		json_pack("{s:n, s:b, s:b, s:i, s:n, s:b, s:i, s:b, s:b}", "title", "public", 0,
-			  "pow", 1, "max_connections", 1000, "port", "no_autostop_sharing", 0,
-			  "max_downloads", 3, "copy", 0, "log_filenames", 0);
+		json_pack("{s:n, s:b, s:b, s:i, s:n, s:b, s:i, s:b, s:n, s:n, s:n, s:n, s:b}",
+			  "title", "public", 0, "pow", 1, "max_connections", 1000, "port",
+			  "no_autostop_sharing", 0, "max_downloads", 3, "log_filenames", 0,
+			  "start_at", "stop_at", "auto_start_timer", "auto_stop_timer", "copy", 0);
 	json_auto_t *defaults = options_complete("share", NULL);
 
 	(void)state;
@@ -361,6 +364,59 @@ static void bad_text_is_refused(void **state)
 	error_done(&err);
 }
 
+static void times_are_absolute_or_of_the_callers_zone(void **state)
+{
+	static const struct {
+		const char *text, *value;
+	} times[] = {
+		{"2026-11-22T14:00:00Z", "2026-11-22T14:00:00Z"},
+		{"2026-11-22T14:00:00+05:30", "2026-11-22T14:00:00+05:30"},
+		{"2026-11-22 14:00", "2026-11-22T19:00:00Z"},
+		{"2026-07-22T14:00:30", "2026-07-22T18:00:30Z"}, /* daylight saving */
+		{"2026-02-30 14:00", NULL},
+		{"2026-11-22", NULL},
+		{"14:00", NULL},
+		{"2026-11-22 14:00 ", NULL},
+		{"tomorrow", NULL},
+		{"", NULL},
+	};
+	const struct option *o = option_find("share", "start_at");
+
+	(void)state;
+	setenv("TZ", "EST5EDT,M3.2.0,M11.1.0", 1);
+	tzset();
+	for (size_t i = 0; i < ARRAY_SIZE(times); i++) {
+		json_t *value = NULL;
+		int r = option_parse_text(o, times[i].text, &value, NULL);
+
+		assert_int_equal(r, times[i].value ? 0 : -EINVAL);
+		if (times[i].value) {
+			assert_string_equal(json_string_value(value), times[i].value);
+		}
+		json_decref(value);
+	}
+	unsetenv("TZ");
+	tzset();
+}
+
+static void timers_are_seconds_or_written_out(void **state)
+{
+	const struct option *o = option_find("receive", "auto_stop_timer");
+	json_t *value;
+
+	(void)state;
+	assert_int_equal(option_parse_text(o, "1h30m", &value, NULL), 0);
+	assert_int_equal(json_integer_value(value), 5400);
+	json_decref(value);
+	assert_int_equal(option_parse_text(o, "90", &value, NULL), 0);
+	assert_int_equal(json_integer_value(value), 90);
+	json_decref(value);
+	assert_int_equal(option_parse_text(o, "0", &value, NULL), -EINVAL);
+	assert_int_equal(option_parse_text(o, "-1", &value, NULL), -EINVAL);
+	assert_int_equal(option_parse_text(o, "99999999999999999999", &value, NULL), -EINVAL);
+	assert_int_equal(option_parse_text(o, "9999999999", &value, NULL), -EINVAL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -377,6 +433,8 @@ int main(void)
 		cmocka_unit_test(text_becomes_values),
 		cmocka_unit_test(sizes_become_bytes),
 		cmocka_unit_test(bad_text_is_refused),
+		cmocka_unit_test(times_are_absolute_or_of_the_callers_zone),
+		cmocka_unit_test(timers_are_seconds_or_written_out),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
