@@ -78,9 +78,9 @@ struct mode_host {
 
 struct mode_spec {
 	const char *service_name;
-	const char *title;        /* NULL: none */
-	const json_t *options;    /* of this mode, validated, complete with defaults; borrowed */
-	const uint8_t *secret;    /* 32 bytes, the service's own, stable: keys of validators */
+	const char *title;     /* NULL: none */
+	const json_t *options; /* of this mode, validated, complete with defaults; borrowed */
+	const uint8_t *secret; /* 32 bytes, the service's own, stable: keys of validators */
 	struct mode_content *content; /* share and website; the mode takes a reference of its own */
 	const char *data_dir;         /* receive */
 };
