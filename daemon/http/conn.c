@@ -31,7 +31,7 @@ struct span http_conn_stored(const struct http_conn *c)
 /* What people say to each other is wiped, what they ask for is not. */
 static void drop_stored(struct http_conn *c)
 {
-	if (c->up || c->secret) {
+	if (c->secret) {
 		buf_wipe(&c->in);
 	} else {
 		buf_done(&c->in);

@@ -33,6 +33,7 @@ bool http_upgrade(struct http_req *req, struct http_resp *resp, struct http_upgr
 	    x->in != HTTP_IN_DONE || resp->invalid) {
 		return false;
 	}
+	http_req_secret(req);
 	c->up = u;
 	u->conn = c;
 	http_respond(req, resp, http_body_none());

@@ -63,7 +63,8 @@ struct http_upgrade {
 /*
  * Answers with resp (101) and hands the connection over to u once that is
  * written. False: too late, nothing was done (the visitor is gone, the server is
- * about to stop, an answer was given). The request must have no body.
+ * about to stop, an answer was given). The request must have no body. From now on all
+ * that the connection reads is wiped behind its use.
  */
 bool http_upgrade(struct http_req *req, struct http_resp *resp, struct http_upgrade *u);
 /* There is something to be written, or to be settled: a turn follows, from the loop. */
