@@ -58,7 +58,8 @@ const struct command cmd_create_website = {
 	.name = "create website",
 	.synopsis = "NAME PATH...",
 	.summary = "make a saved website out of files, stopped",
-	.help = "Makes a website of the folder. Files are served as they are at each visit: an edit\n"
+	.help = "Makes a website of the folder. Files are served as they are at each visit: an "
+		"edit\n"
 		"shows at once. A folder without index.html is shown as a list, a 404.html at the\n"
 		"top is shown for what is not there. Several files and folders keep their names.\n"
 		"Address and private key are made with it and printed; they stay the same.",
