@@ -347,6 +347,11 @@ bool http_exchange_input(struct http_exchange *x)
 
 /* --- the end --- */
 
+bool http_req_is_last(const struct http_req *req)
+{
+	return req->conn->server->draining;
+}
+
 void http_req_observe(struct http_req *req, const struct http_observer *obs, void *ud)
 {
 	struct http_exchange *x = exchange_of(req);

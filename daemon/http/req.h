@@ -70,6 +70,9 @@ unsigned http_req_count(const struct http_req *req, struct span name);
  */
 bool http_req_cross_site(const struct http_req *req);
 
+/* No request is taken behind those that are there: a redirection would lead nowhere. */
+bool http_req_is_last(const struct http_req *req);
+
 void http_req_observe(struct http_req *req, const struct http_observer *obs, void *ud);
 
 /*

@@ -11,12 +11,12 @@
 
 _Static_assert(FORM_TEXT_MAX == 524288, "written out in the page's texts");
 
-static void add_flash(struct buf *b, const struct form *f)
+static void add_flash(struct buf *b, struct span text, bool is_error)
 {
-	if (f->flash.p) {
+	if (text.p) {
 		tmpl(b, "<div class=\"flash {}\" role=\"{}\"><p>{}</p></div>\n",
-		     T_RAW(f->flash_is_error ? SPAN("error") : SPAN("info")),
-		     T_RAW(f->flash_is_error ? SPAN("alert") : SPAN("status")), T_TEXT(f->flash));
+		     T_RAW(is_error ? SPAN("error") : SPAN("info")),
+		     T_RAW(is_error ? SPAN("alert") : SPAN("status")), T_TEXT(text));
 	}
 }
 
@@ -39,7 +39,7 @@ static void add_words(struct buf *b, const struct form *f)
 void form_page(struct buf *b, const struct form *f)
 {
 	page_head(b, f->title ? f->title : "OnionShare Dropbox", SPAN(SCRIPT));
-	add_flash(b, f);
+	add_flash(b, f->flash, f->flash_is_error);
 	buf_add_str(b, "<form class=\"send\" method=\"post\" action=\"/upload\" "
 		       "enctype=\"multipart/form-data\">\n");
 	add_words(b, f);
@@ -55,6 +55,15 @@ void form_page(struct buf *b, const struct form *f)
 	}
 	buf_add_str(b,
 		    "<p><button class=\"button\" type=\"submit\">Submit</button></p>\n</form>\n");
+	page_foot(b);
+}
+
+void form_thanks(struct buf *b, struct span flash)
+{
+	page_head(b, "OnionShare is closed", SPAN(""));
+	add_flash(b, flash, false);
+	buf_add_str(b, "<div class=\"note\"><p>Thank you for using OnionShare</p>\n"
+		       "<p>You may now close this window.</p></div>\n");
 	page_foot(b);
 }
 

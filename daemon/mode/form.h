@@ -20,6 +20,8 @@ struct form {
 };
 
 void form_page(struct buf *b, const struct form *f);
+/* Instead of it, for the last ones before the service stops. */
+void form_thanks(struct buf *b, struct span flash);
 
 /* names: "a.txt, b.txt" for n files. */
 void form_success(struct buf *b, struct span names, unsigned files, bool message);

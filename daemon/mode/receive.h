@@ -56,7 +56,10 @@ void receive_respond_page(struct receive *r, struct http_req *req, int status, s
 void upload_request(struct receive *r, struct http_req *req, bool ajax);
 /* The largest body that may hold what is accepted. */
 uint64_t upload_body_max(const struct receive *r);
-/* Adds {"info_flashes": [text]} or {"error_flashes": [text]}. */
-void upload_json(struct buf *b, bool is_error, struct span text);
+/*
+ * Adds {"info_flashes": [text]} or {"error_flashes": [text]}; for the last thanks
+ * before the service stops "new_body" too, a page for who wants to show one.
+ */
+void upload_json(struct buf *b, bool is_error, struct span text, bool last);
 /* Answers; why is not REFUSED_NOT. */
 void upload_refuse(struct receive *r, struct http_req *req, bool ajax, enum refusal why);

@@ -362,7 +362,7 @@ static void on_result(void *ud, enum refusal why, struct span text)
 	up->state = RESUMABLE_DECIDED;
 	up->why = why;
 	up->touched_ms = now(up->set);
-	upload_json(&up->json, why != REFUSED_NOT, text);
+	upload_json(&up->json, why != REFUSED_NOT, text, p && http_req_is_last(p->req));
 	if (!p) {
 		return;
 	}
@@ -408,7 +408,7 @@ static void refuse_crowd(struct receive *r, struct http_req *req)
 	struct buf json = BUF_INIT;
 	struct http_resp resp;
 
-	upload_json(&json, true, span_str(refusal_text(REFUSED_CROWDED, r->text)));
+	upload_json(&json, true, span_str(refusal_text(REFUSED_CROWDED, r->text)), false);
 	http_resp_init(&resp, req, refusal_status(REFUSED_CROWDED));
 	http_resp_field(&resp, "Retry-After", "%s", RETRY_AFTER);
 	http_resp_field(&resp, "Cache-Control", "no-store");

@@ -22,10 +22,17 @@ struct upload {
 
 /* --- answering --- */
 
-void upload_json(struct buf *b, bool is_error, struct span text)
+void upload_json(struct buf *b, bool is_error, struct span text, bool last)
 {
 	json_t *o =
 		json_pack("{s: [s%]}", is_error ? "error_flashes" : "info_flashes", text.p, text.n);
+	struct buf page = BUF_INIT;
+
+	if (last && !is_error) {
+		form_thanks(&page, text);
+		json_object_set_new(o, "new_body", json_stringn(page.p, page.len));
+		buf_wipe(&page);
+	}
 	char *dump = json_dumps(o, JSON_COMPACT);
 
 	buf_add_str(b, dump);
@@ -39,7 +46,7 @@ static void respond_json(struct http_req *req, int status, bool is_error, struct
 	struct buf json = BUF_INIT;
 	struct http_resp resp;
 
-	upload_json(&json, is_error, text);
+	upload_json(&json, is_error, text, http_req_is_last(req));
 	http_resp_init(&resp, req, status);
 	http_resp_field(&resp, "Cache-Control", "no-store");
 	http_respond_text(req, &resp, "application/json", buf_span(&json));
@@ -59,6 +66,18 @@ static void respond_redirect(struct receive *r, struct http_req *req, struct spa
 	http_respond(req, &resp, http_body_none());
 }
 
+static void respond_thanks(struct http_req *req, struct span text)
+{
+	struct buf page = BUF_INIT;
+	struct http_resp resp;
+
+	form_thanks(&page, text);
+	http_resp_init(&resp, req, 200);
+	http_resp_field(&resp, "Cache-Control", "no-store");
+	http_respond_text(req, &resp, "text/html; charset=utf-8", buf_span(&page));
+	buf_wipe(&page);
+}
+
 static void answer(struct receive *r, struct http_req *req, bool ajax, enum refusal why,
 		   struct span text)
 {
@@ -67,7 +86,9 @@ static void answer(struct receive *r, struct http_req *req, bool ajax, enum refu
 
 	if (ajax) {
 		respond_json(req, status, is_error, text);
-	} else if (status == 200) {
+	} else if (!is_error && http_req_is_last(req)) {
+		respond_thanks(req, text);
+	} else if (status == 200 && !http_req_is_last(req)) {
 		respond_redirect(r, req, text, is_error);
 	} else {
 		receive_respond_page(r, req, status, text, is_error);

@@ -8,27 +8,21 @@ import subprocess
 
 import pytest
 
+from lib.dropbox import BOUNDARY, dropbox, form
 from lib.http import Connection, fetch
 from lib.waiting import until
 
-BOUNDARY = 'boundary-of-the-test'
 FORM = {'Content-Type': f'multipart/form-data; boundary={BOUNDARY}'}
 PATIENT = 60
 RECIPIENT = 'age1hjt9pj3sf557lu7ymacxwv4rl0vsegddugagdywgtn0vr3guxueqvz6pew'
 
 
 def receive(daemon, *options):
-    daemon.json('create', 'receive', 'box', *options)
-    return daemon.json('start', 'box')['backend']
+    return dropbox(daemon, 'box', *options)['backend']
 
 
-def form(name, data, text=None):
-    parts = [f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file[]"; '
-             f'filename="{name}"\r\n\r\n'.encode(), data, b'\r\n']
-    if text is not None:
-        parts += [f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="text"\r\n\r\n'.encode(),
-                  text, b'\r\n']
-    return b''.join(parts) + f'--{BOUNDARY}--\r\n'.encode()
+def body_of(name, data, text=None):
+    return form(('file[]', name, data), *([] if text is None else [('text', None, text)]))
 
 
 def ask(backend, method, target, headers=(), body=None):
@@ -79,7 +73,7 @@ def files_of(daemon):
 
 def test_connections_that_break_again_and_again(daemon):
     data = os.urandom(30 << 20)
-    body = form('big.bin', data, b'the message')
+    body = body_of('big.bin', data, b'the message')
     backend = receive(daemon)
     path = create(backend, **{'Upload-Length': len(body)})
     dice, at, broken = random.Random(7), 0, 0
@@ -108,7 +102,7 @@ def test_with_curl_as_documented(daemon):
         pytest.skip('no curl')
     backend = receive(daemon)
     address = 'http://' + backend.removeprefix('tcp:')
-    body = form('a.txt', b'x' * 100_000)
+    body = body_of('a.txt', b'x' * 100_000)
 
     def curl(*args, stdin=b''):
         return subprocess.run(['curl', '-sS', '-i', *args], input=stdin, capture_output=True,
@@ -129,7 +123,7 @@ def test_with_curl_as_documented(daemon):
 
 def test_a_restart_forgets_what_was_not_finished(daemon):
     backend = receive(daemon)
-    body = form('a.bin', os.urandom(3 << 20))
+    body = body_of('a.bin', os.urandom(3 << 20))
     path = create(backend)
     assert piece(backend, path, 0, body[:2 << 20]).status == 204
     store = os.path.join(daemon.state, 'receive', 'box')
@@ -145,7 +139,7 @@ def test_a_restart_forgets_what_was_not_finished(daemon):
 def test_a_stop_does_not_wait_for_what_waits_itself(daemon):
     backend = receive(daemon)
     path = create(backend)
-    assert piece(backend, path, 0, form('a', b'x' * 1000)[:500]).status == 204
+    assert piece(backend, path, 0, body_of('a', b'x' * 1000)[:500]).status == 204
     assert daemon.show('box')['transfers']['active'] == 1
     daemon.json('stop', 'box', timeout=30)  # the drain time is longer
     assert daemon.json('inbox', 'list', 'box') == []
@@ -155,7 +149,7 @@ def test_a_stop_does_not_wait_for_what_waits_itself(daemon):
 def test_what_is_to_be_sealed_never_waits_in_plain(daemon):
     canary = b'canary that must not be seen ' * 40
     backend = receive(daemon, '--encrypt-to', RECIPIENT)
-    body = form('canary-name.txt', canary * 2000, b'canary that must not be seen')
+    body = body_of('canary-name.txt', canary * 2000, b'canary that must not be seen')
     path = create(backend)
     for at in range(0, len(body), 300_000):
         r = piece(backend, path, at, body[at:at + 300_000], last=at + 300_000 >= len(body))
@@ -169,7 +163,7 @@ def test_what_is_to_be_sealed_never_waits_in_plain(daemon):
 
 def test_limits_hold_for_pieces_too(daemon):
     backend = receive(daemon, '--max-submission', '1M', '--disable-text')
-    body = form('a.bin', bytes(2 << 20))
+    body = body_of('a.bin', bytes(2 << 20))
     assert ask(backend, 'POST', '/upload-ajax', {**FORM, 'Upload-Complete': '?0',
                'Upload-Length': len(body)}, b'').status == 413
     path = create(backend)
@@ -178,7 +172,7 @@ def test_limits_hold_for_pieces_too(daemon):
     assert r.status == 413 and 'error_flashes' in json.loads(r.body)
     assert ask(backend, 'HEAD', path).status == 413
     path = create(backend)
-    r = piece(backend, path, 0, form('a', b'', b'a message'), last=True)
+    r = piece(backend, path, 0, body_of('a', b'', b'a message'), last=True)
     assert (r.status, json.loads(r.body)) == (403, {'error_flashes': ['Messages are not allowed']})
     until(lambda: daemon.show('box')['transfers']['active'] == 0, 'they are over')
     assert daemon.json('inbox', 'list', 'box') == []
@@ -191,7 +185,7 @@ def test_so_many_and_no_more(daemon):
     r = ask(backend, 'POST', '/upload-ajax', {**FORM, 'Upload-Complete': '?0'}, b'')
     assert r.status == 503 and int(r['retry-after']) > 0 and 'error_flashes' in json.loads(r.body)
     # Others are served, and one that is cancelled makes room.
-    r = ask(backend, 'POST', '/upload-ajax', FORM, form('a', b'x'))
+    r = ask(backend, 'POST', '/upload-ajax', FORM, body_of('a', b'x'))
     assert r.status == 200
     assert ask(backend, 'DELETE', paths[3]).status == 204
     create(backend)

@@ -592,6 +592,40 @@ static void who_leaves_late_is_not_forgotten(void **state)
 	assert_int_equal(f->submissions, 1);
 }
 
+/* A redirection would lead to a service that is gone. */
+static void the_last_ones_are_thanked_at_once(void **state)
+{
+	struct fixture *f = *state;
+	static const char *const targets[] = {"/upload", "/upload-ajax"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(targets); i++) {
+		struct buf b = BUF_INIT;
+		struct client c;
+
+		start(f, "{}");
+		add_part(&b, "name=\"file[]\"; filename=\"<a>\"", SPAN("x"));
+		add_end(&b);
+		client_open(f, &c);
+		buf_printf(&c.out,
+			   "POST %s HTTP/1.1\r\nHost: localhost\r\n" FORM
+			   "Content-Length: %zu\r\n\r\n",
+			   targets[i], b.len);
+		turn_until(f, (client_turn(&c), mode_receive.active(f->mode)));
+		http_server_set_draining(f->server, true);
+		buf_add_span(&c.out, buf_span(&b));
+		struct reply r = finish(f, &c);
+
+		assert_int_equal(r.status, 200);
+		assert_non_null(strstr(r.text.p, "Thank you for using OnionShare"));
+		assert_non_null(strstr(r.text.p, "Uploaded &lt;a&gt;"));
+		assert_true(i == 0 ||
+			    strstr(r.text.p, "{\"info_flashes\":[\"Uploaded <a>\"],\"new_body\":"));
+		reply_done(&r);
+		buf_done(&b);
+		stop(f);
+	}
+}
+
 static void what_was_written_down_is_completed_at_the_start(void **state)
 {
 	struct fixture *f = *state;
@@ -704,6 +738,7 @@ int main(void)
 		T(who_leaves_early_leaves_nothing),
 		T(nothing_is_kept_that_was_not_written_down),
 		T(who_leaves_late_is_not_forgotten),
+		T(the_last_ones_are_thanked_at_once),
 		T(what_was_written_down_is_completed_at_the_start),
 		T(a_directory_that_cannot_be_used_is_said),
 		cmocka_unit_test(tokens_are_used_up_and_bounded),

@@ -135,6 +135,10 @@ function answerOf(status, text) {
 	try {
 		const json = JSON.parse(text);
 
+		if (json.new_body) {
+			form.hidden = true; // the service stops
+		}
+
 		return {ok: !json.error_flashes, text: (json.error_flashes || json.info_flashes).join(" ")};
 	} catch {
 		throw new Final("The service gave an answer that could not be understood (" + status + ").");
