@@ -199,7 +199,7 @@ static int unpack_file(struct unpacking *u, struct error *err)
 	int r = make_dirs(u, parent_len(u), err);
 
 	for (bool more = false; r == 0 && !last; more = true) {
-		uint64_t size;
+		uint64_t size = 0;
 		int fd = read_piece(u, &size, &last, err);
 
 		r = fd < 0 ? fd : handover_add_file(u->to, buf_span(&u->name), fd, more, size, err);

@@ -6,6 +6,7 @@
  */
 #include "mode/share.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -88,6 +89,7 @@ static void walk_run(struct job *job)
 
 static void use_plan(struct share *s, struct plan *p)
 {
+	assert(p);
 	free(s->notice);
 	s->notice = make_notice(p->tree);
 	if (s->plan && s->plan->content == p->content && s->plan->tree->single == p->tree->single &&

@@ -159,7 +159,7 @@ static char *entry_name(const json_t *entry, struct error *err)
 	const char *name = json_string_value(json_object_get(entry, "name"));
 	const json_t *coded = json_object_get(entry, "bytes");
 	struct span text = span_of(json_string_value(coded), json_string_length(coded));
-	size_t n = text.n / 4 * 3;
+	size_t n;
 
 	if (name) {
 		return xstrdup(name);
@@ -266,9 +266,9 @@ void rpc_handover_put(struct rpc_call *call, void *ud)
 	struct error err = ERROR_INIT;
 	struct handover *h =
 		handover_find(env->manager, rpc_string(call, "handover"), call->peer->uid);
-	struct handover_entry *entries;
+	struct handover_entry *entries = NULL;
 	struct rpc_call **waits = NULL;
-	size_t n;
+	size_t n = 0;
 	int r = h ? take_entries(call, &entries, &n, &err) : no_such_handover(&err);
 
 	if (r == 0) {

@@ -70,7 +70,7 @@ static bool clone_whole(struct copyfile *c)
 int copyfile_begin(struct copyfile *c, int from, int to, bool append, uint64_t reserve,
 		   struct error *err)
 {
-	struct stat st;
+	struct stat st = {0};
 	int r;
 
 	*c = (struct copyfile){.open = true, .from = from, .to = to};

@@ -455,7 +455,7 @@ static int only_entry(int dir, const char *part, char ret[NAME_MAX + 1])
 
 static int add_source(struct handover *h, size_t i)
 {
-	char part[8], only[NAME_MAX + 1];
+	char part[8], only[NAME_MAX + 1] = "";
 
 	snprintf(part, sizeof(part), "%zu", i);
 	int r = only_entry(h->dir, part, only);

@@ -238,6 +238,54 @@ static void sql(struct fixture *f, const char *text)
 	free(path);
 }
 
+/* Content is read and deleted by what stands there: nothing else than what was written may. */
+static void sources_come_back_and_forged_ones_are_refused(void **state)
+{
+	static const char *const bad[] = {
+		"[{\"copy\": \"../../etc\"}]",
+		"[{\"copy\": \"/etc\"}]",
+		"[{\"copy\": \"a-1/0/../../..\"}]",
+		"[{\"copy\": \"a-1/./x\"}]",
+		"[{\"copy\": \"a-1/0/\"}]",
+		"[{\"copy\": \"\"}]",
+		"[{\"copy\": 1}]",
+		"[{\"owner\": -1}]",
+		"[{\"owner\": 4294967295}]",
+		"[{\"owner\": \"root\"}]",
+		"[1]",
+		"[]",
+		"[{}, {}]",
+		"{}",
+		"nonsense",
+	};
+	struct fixture *f = *state;
+	struct service_row *row = fixture_row("a");
+
+	json_decref(row->paths);
+	row->paths = json_pack("[s]", "/srv/site");
+	row->sources = json_pack("[{s:s, s:i}]", "copy", "abcdefgh-1/0/site", "owner", 1000);
+	row->layout = 2;
+	fixture_must_open(f);
+	row->id = fixture_put(f, row);
+	assert_int_equal(fixture_load(f), 0);
+	assert_int_equal(f->n_rows, 1);
+	assert_true(json_equal(f->rows[0]->sources, row->sources));
+	assert_int_equal(f->rows[0]->layout, 2);
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		char *text = xasprintf("UPDATE services SET sources = '%s'", bad[i]);
+
+		fixture_close(f);
+		sql(f, text);
+		fixture_must_open(f);
+		assert_int_equal(fixture_load(f), 0);
+		if (f->n_broken != 1) {
+			fail_msg("taken: %s", bad[i]);
+		}
+		free(text);
+	}
+	service_row_free(row);
+}
+
 static void history_keeps_no_more_days_than_it_may(void **state)
 {
 	struct fixture *f = *state;
@@ -763,6 +811,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		STORE_TEST(a_service_comes_back_as_it_was_saved),
 		STORE_TEST(an_update_replaces_the_row_and_its_keys),
+		STORE_TEST(sources_come_back_and_forged_ones_are_refused),
 		STORE_TEST(a_missing_secret_is_made_once_and_kept),
 		STORE_TEST(names_and_labels_are_given_once),
 		STORE_TEST(what_could_not_be_read_back_is_not_written),
