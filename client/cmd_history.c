@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* history: what has happened, from the database. */
-#include <errno.h>
 #include <string.h>
+#include <time.h>
 
 #include "client/cmd.h"
 #include "client/out.h"
 #include "client/service.h"
 #include "proto/base/alloc.h"
 #include "proto/base/buf.h"
+#include "proto/units.h"
 
 #define LIMIT_MAX  1000
 #define LIMIT_TEXT "1000"
 
 static const struct opt opts[] = {
 	{"limit", 'n', "N", "how many entries, 1 to " LIMIT_TEXT " (100)"},
+	{"event", 0, "EVENT", "only these: running, stopped, failed, transfers, submission, ..."},
+	{"since", 0, "TIME", "nothing older: 36h, 7d, or a time as 2026-11-22T14:00:00Z"},
 	{0},
 };
 
@@ -64,35 +67,116 @@ static void print_entry(json_t *entry)
 	buf_done(&details);
 }
 
-static void print_entries(struct ctl *ctl, const json_t *reply)
+static void print_entries(const json_t *entries)
 {
 	json_t *entry;
 	size_t i;
 
-	(void)ctl;
-	json_array_foreach (json_object_get(reply, "entries"), i, entry) {
+	json_array_foreach (entries, i, entry) {
 		print_entry(entry);
 	}
 }
 
+/* What was asked for; entries are looked through from the newest on. */
+struct search {
+	const char *name, *event; /* NULL: any */
+	int64_t since_ms;
+	uint64_t limit;
+	json_t *found; /* newest last */
+};
+
+static bool is_old(const struct search *s, const json_t *entry)
+{
+	int64_t at;
+
+	return units_parse_time(span_str(service_text(entry, "at")), &at) == 0 && at < s->since_ms;
+}
+
+/* A page, newest last. *ret_before: from where to go on; 0: that was all that counts. */
+static void look_through(struct search *s, const json_t *page, json_int_t *ret_before)
+{
+	*ret_before = 0;
+	for (size_t i = json_array_size(page); i-- > 0;) {
+		json_t *entry = json_array_get(page, i);
+
+		if (json_array_size(s->found) == s->limit || is_old(s, entry)) {
+			*ret_before = 0;
+			return;
+		}
+		if (!s->event || strcmp(service_text(entry, "event"), s->event) == 0) {
+			json_array_insert(s->found, 0, entry);
+		}
+		*ret_before = json_integer_value(json_object_get(entry, "id"));
+	}
+}
+
+static int find_entries(struct ctl *ctl, struct search *s, struct error *err)
+{
+	json_int_t before = 0, per_page = s->event ? LIMIT_MAX : (json_int_t)s->limit;
+	int r;
+
+	do {
+		json_t *reply = NULL;
+		json_t *params = json_pack("{s:I, s:s?}", "limit", per_page, "name", s->name);
+
+		if (before > 0) {
+			json_object_set_new(params, "before", json_integer(before));
+		}
+		r = ctl_call(ctl, "History", params, &reply, err);
+		before = 0;
+		if (r == 0) {
+			look_through(s, json_object_get(reply, "entries"), &before);
+		}
+		json_decref(reply);
+	} while (r == 0 && before > 0 && json_array_size(s->found) < s->limit);
+	return r;
+}
+
+/* "36h" counts back from now. */
+static int parse_since(const char *text, int64_t *ret_ms)
+{
+	uint64_t seconds;
+
+	if (units_parse_time(span_str(text), ret_ms) == 0) {
+		return 0;
+	}
+	int r = units_parse_duration(span_str(text), &seconds);
+
+	*ret_ms = r == 0 && seconds < INT32_MAX ? ((int64_t)time(NULL) - (int64_t)seconds) * 1000
+						: INT64_MIN;
+	return r;
+}
+
 static int run_history(struct ctl *ctl)
 {
-	json_t *params = json_object();
-	const char *limit = opt_text(&ctl->args, "limit");
-	uint64_t n = 0;
+	const char *limit = opt_text(&ctl->args, "limit"), *since = opt_text(&ctl->args, "since");
+	struct search s = {.event = opt_text(&ctl->args, "event"),
+			   .name = ctl->args.n_words > 0 ? ctl->args.words[0] : NULL,
+			   .since_ms = INT64_MIN,
+			   .limit = 100};
+	struct error err = ERROR_INIT;
 
-	if (limit && (span_u64(span_str(limit), LIMIT_MAX, &n) < 0 || n == 0)) {
-		json_decref(params);
+	if (limit && (span_u64(span_str(limit), LIMIT_MAX, &s.limit) < 0 || s.limit == 0)) {
 		return ctl_misuse(ctl, "--limit wants a number from 1 to " LIMIT_TEXT ", not '%s'",
 				  limit);
 	}
-	if (limit) {
-		json_object_set_new(params, "limit", json_integer((json_int_t)n));
+	if (since && parse_since(since, &s.since_ms) < 0) {
+		return ctl_misuse(
+			ctl, "--since wants 36h, 7d or a time as 2026-11-22T14:00:00Z, not '%s'",
+			since);
 	}
-	if (ctl->args.n_words > 0) {
-		json_object_set_new(params, "name", json_string(ctl->args.words[0]));
+	s.found = json_array();
+	if (find_entries(ctl, &s, &err) < 0) {
+		json_decref(s.found);
+		return ctl_fail(&err);
 	}
-	return ctl_call_and_print(ctl, "History", params, "entries", print_entries);
+	if (out_is_json()) {
+		out_json(s.found);
+	} else {
+		print_entries(s.found);
+	}
+	json_decref(s.found);
+	return 0;
 }
 
 const struct command cmd_history = {

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The client's history: filters, and that they look through all of it."""
+import sqlite3
+
+from lib.waiting import until
+
+
+def events(daemon, *args):
+    return [(e['name'], e['event']) for e in daemon.json('history', *args)]
+
+
+def test_filters_find_the_newest_that_fit(daemon):
+    for name in ('one', 'two'):
+        daemon.json('create', 'share', name, daemon.file(name, b'x'))
+        for _ in range(3):
+            daemon.json('start', name)
+            daemon.json('stop', name)
+    until(lambda: len(events(daemon)) == 12, 'all is written')
+    running = events(daemon, '--event', 'running')
+    assert running == [('one', 'running')] * 3 + [('two', 'running')] * 3
+    assert events(daemon, '--event', 'running', '--limit', '4') == running[2:]
+    assert events(daemon, 'one', '--event', 'stopped') == [('one', 'stopped')] * 3
+    assert events(daemon, '--event', 'nonsense') == []
+    assert len(events(daemon, '--limit', '5')) == 5
+    assert events(daemon, '--since', '1h') == events(daemon)
+    entries = daemon.json('history')
+    assert events(daemon, '--since', '2999-01-01T00:00:00Z') == []
+    since = [e for e in entries if e['at'] >= entries[6]['at']]
+    assert daemon.json('history', '--since', entries[6]['at']) == since
+
+
+def test_many_pages_are_looked_through(daemon):
+    daemon.json('create', 'share', 'box', daemon.file('a', b'x'))
+    daemon.json('start', 'box')
+    daemon.json('create', 'share', 'other', daemon.file('b', b'x'))
+    until(lambda: events(daemon), 'it is written')
+    daemon.stop()
+    db = sqlite3.connect(f'{daemon.state}/onionshared.db')
+    with db:
+        db.executemany("INSERT INTO history (at_ms, service, event) VALUES (?, 'other', 'stopped')",
+                       [(4102444800000 + i,) for i in range(2500)])
+    db.close()
+    daemon.start()
+    assert ('box', 'running') in events(daemon, '--event', 'running')
+    assert len(events(daemon, '--event', 'stopped', '--limit', '1000')) == 1000
+
+
+def test_what_is_no_time_is_refused(daemon):
+    for since in ('yesterday', '', '-3h', '2026-13-01T00:00:00Z'):
+        assert daemon.ctl('history', '--since', since).status == 2, since
