@@ -99,7 +99,7 @@ static const struct option options[] = {
 	 .metavar = "N",
 	 .help = "stop after N complete downloads, not after the first"},
 	{.name = "copy",
-	 .modes = OPTION_SHARE,
+	 .modes = OPTION_SHARE | OPTION_WEBSITE,
 	 .type = OPTION_BOOL,
 	 .has_default = true,
 	 .help = "serve a copy that the daemon keeps, not the files in their place"},
@@ -314,6 +314,15 @@ static int check_word(const struct option *o, const json_t *value, struct error 
 	return refuse(err, o->name, "must be one of %s", o->metavar);
 }
 
+/* What would not get through a field of HTTP (RFC 9110 section 5.5) unharmed. */
+static bool is_ascii(const char *s)
+{
+	while (*s > 0 && *s < 0x7f) {
+		s++;
+	}
+	return *s == '\0';
+}
+
 /* What is wrong is told without repeating it: a secret key may have been given by mistake. */
 static int check_recipients(const struct option *o, const json_t *value, struct error *err)
 {
@@ -346,15 +355,6 @@ static int check_recipients(const struct option *o, const json_t *value, struct 
 		return -EINVAL;
 	}
 	return 0;
-}
-
-/* What would not get through a field of HTTP (RFC 9110 section 5.5) unharmed. */
-static bool is_ascii(const char *s)
-{
-	while (*s > 0 && *s < 0x7f) {
-		s++;
-	}
-	return *s == '\0';
 }
 
 static int check_time(const struct option *o, const json_t *value, struct error *err)

@@ -236,6 +236,44 @@ static void recipients_are_checked_one_by_one(void **state)
 	assert_int_equal(options_validate("receive", many, NULL), -EINVAL);
 }
 
+static const char *a_mode_of(const struct option *o)
+{
+	static const char *const modes[] = {"share", "receive", "website", "chat"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
+		if (o->modes & options_mode(modes[i])) {
+			return modes[i];
+		}
+	}
+	return NULL;
+}
+
+static void a_policy_is_what_a_field_can_hold(void **state)
+{
+	static const char *const bad[] = {"", "a\r\nb", "a\nb", "a\tb", "a\x7f", "\u00fc"};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(bad); i++) {
+		_cleanup_error_ struct error err = ERROR_INIT;
+		json_t *in = json_pack("{s:s}", "custom_csp", bad[i]);
+
+		assert_int_equal(options_validate("website", in, &err), -EINVAL);
+		assert_string_equal(err.param[0], "custom_csp");
+		json_decref(in);
+	}
+	struct error err = ERROR_INIT;
+	json_t *in = json_pack("{s:s, s:b}", "custom_csp", "default-src 'none'", "disable_csp", 1);
+
+	assert_int_equal(options_validate("website", in, &err), 0);
+	assert_int_equal(options_check_together("website", in, &err), -EINVAL);
+	error_done(&err);
+	json_object_del(in, "disable_csp");
+	assert_int_equal(options_check_together("website", in, &err), 0);
+	assert_int_equal(options_validate("share", in, &err), -EINVAL);
+	error_done(&err);
+	json_decref(in);
+}
+
 static void table_agrees_with_itself(void **state)
 {
 	size_t n;
@@ -249,9 +287,7 @@ static void table_agrees_with_itself(void **state)
 		char spelling[64];
 
 		assert_int_not_equal(o->modes & OPTION_ALL_MODES, 0);
-		assert_ptr_equal(option_find(o->modes & OPTION_SHARE ? "share" : "receive",
-					     o->name),
-				 o);
+		assert_ptr_equal(option_find(a_mode_of(o), o->name), o);
 		assert_non_null(o->help);
 		assert_true((o->metavar == NULL) == (o->type == OPTION_BOOL));
 		assert_true(o->type == OPTION_BOOL || o->min <= o->max);
@@ -428,6 +464,7 @@ int main(void)
 		cmocka_unit_test(a_webhook_has_one_of_two_formats),
 		cmocka_unit_test(a_dropbox_takes_files_or_messages),
 		cmocka_unit_test(recipients_are_checked_one_by_one),
+		cmocka_unit_test(a_policy_is_what_a_field_can_hold),
 		cmocka_unit_test(table_agrees_with_itself),
 		cmocka_unit_test(dash_and_underscore_are_the_same_on_the_command_line),
 		cmocka_unit_test(text_becomes_values),
