@@ -145,7 +145,7 @@ static int save_listed(struct ctl *ctl, const json_t *service, const json_t *key
 {
 	const char *path = opt_text(&ctl->args, "output");
 	const json_t *key = json_array_get(keys, 0);
-	int fd, r;
+	int fd = -1, r;
 
 	if (json_array_size(keys) != 1 || !service_has(key, "private_key")) {
 		return error_set_kind(err, EINVAL, ERROR_INVALID_VALUE, "output",

@@ -31,7 +31,7 @@ static void send_frame(struct ws_mem *m, unsigned first, struct span payload)
 
 static void expect_frame(struct ws_mem *m, unsigned first, struct span payload)
 {
-	struct ws_mem_frame_seen seen;
+	struct ws_mem_frame_seen seen = {0};
 
 	assert_int_equal(ws_mem_next(m, &seen), 1);
 	assert_int_equal(seen.first, first);
