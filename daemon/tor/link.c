@@ -101,8 +101,14 @@ static char *nobody_answers(const struct tor *t)
 	for (unsigned i = 0; i < t->n_candidates; i++) {
 		buf_printf(&b, "%s%s", i ? " or " : "", t->candidates[i].addr.text);
 	}
-	buf_add_str(&b, ": start it (systemctl start tor), or let the daemon run its own "
-			"(--tor managed)");
+	/* systemd/onionshared-tor.service: the machine's daemon cannot have a child in its place.
+	 */
+	if (strstr(b.p, "/run/onionshared-tor/")) {
+		buf_add_str(&b, ": start it (systemctl start onionshared-tor)");
+	} else {
+		buf_add_str(&b, ": start it (systemctl start tor), or let the daemon run its own "
+				"(--tor managed)");
+	}
 	return buf_take(&b);
 }
 
