@@ -67,7 +67,8 @@ int log_level_parse(const char *name, enum log_level *ret)
 	return -EINVAL;
 }
 
-static void write_line(struct log_line *line, const char *fmt, va_list ap)
+__attribute__((format(printf, 2, 0))) static void write_line(struct log_line *line, const char *fmt,
+							     va_list ap)
 {
 	struct buf raw = BUF_INIT, safe = BUF_INIT;
 

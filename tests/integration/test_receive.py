@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Receive mode over HTTP: what is accepted, and what is on the disk."""
-import json
 import os
 import re
 import shutil
@@ -8,7 +7,7 @@ import stat
 
 import pytest
 
-from lib.dropbox import BOUNDARY, SMALL, ajax, dropbox, form, post, submissions
+from lib.dropbox import BOUNDARY, ajax, dropbox, form, post, submissions
 from lib.http import Connection, fetch
 from lib.waiting import until
 
