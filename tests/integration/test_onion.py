@@ -268,3 +268,120 @@ def test_asked_to_stop_daemon_and_tor_are_gone(tornet, make_daemon):
     tor = until(lambda: tor_of(daemon), 'tor runs', 60)
     assert daemon.stop() == 0
     until(lambda: not proc.alive(tor), 'tor has ended')
+
+
+def downloading(client, service, part, size=500_000, isolate=None):
+    """A download that is under way and has brought something.
+
+    As fast as it goes: of a slow reader's, megabytes are in the sockets of his own machine.
+    """
+    curl = subprocess.Popen(
+        ['curl', '-sS', *client.curl_args(isolate), '-o', part, service['url'] + '/download'],
+        stderr=subprocess.DEVNULL)
+    until(lambda: part.exists() and part.stat().st_size > size, 'the download has begun', 60)
+    return curl
+
+
+def test_who_loses_a_key_is_cut_and_shut_out_and_the_other_goes_on(tor_daemon, tornet, name,
+                                                                    tmp_path):
+    data = os.urandom(60_000_000)
+    service = started(tor_daemon, name, tor_daemon.file('big', data), options=KEEP)
+    keys = {who: tor_daemon.json('key', 'add', name, who) for who in ('anna', 'bob')}
+    anna, bob = tornet.clients
+    anna.auth_add(service['onion'], keys['anna']['private_key'])
+    bob.auth_add(service['onion'], keys['bob']['private_key'])
+    tor_daemon.until_state(name, 'running', seconds=LONG)
+    for client in (anna, bob):
+        reached(client, service)
+    of_anna, of_bob = (downloading(c, service, tmp_path / p) for c, p in ((anna, 'a'), (bob, 'b')))
+    begun = time.monotonic()
+    tor_daemon.json('key', 'remove', name, 'bob')
+    answered = time.monotonic() - begun
+    assert of_bob.wait(20) != 0
+    ended = time.monotonic() - begun
+    had = (tmp_path / 'b').stat().st_size
+    assert had < len(data)
+    # Bob has circuits, a cached descriptor, and his key: none of them helps.
+    for isolate in (None, 'once more'):
+        status, body = visit(bob, service, '/download', seconds=20, isolate=isolate)
+        assert (status, body) != (0, data) and status != 0 and body == b''
+    # Anna's is cut too, for Tor does not tell them apart; hers goes on where it was.
+    of_anna.wait(60)
+    have = (tmp_path / 'a').read_bytes()
+    if len(have) < len(data):
+        have += reached(anna, service, '/download', '-H', f'Range: bytes={len(have)}-')
+    assert have == data
+    bob.auth_remove(service['onion'])
+    print(f'cut after {answered:.1f} s, which the reader noticed after {ended:.1f} s')
+
+
+def test_a_key_works_from_the_moment_it_is_published_and_cuts_nobody(tor_daemon, tornet, name,
+                                                                      tmp_path):
+    data = os.urandom(20_000_000)
+    service = started(tor_daemon, name, tor_daemon.file('big', data), options=KEEP)
+    anna, bob = tornet.clients
+    give_key(anna, service)
+    reached(anna, service)
+    of_anna = downloading(anna, service, tmp_path / 'a')
+    key = tor_daemon.json('key', 'add', name, 'bob')
+    bob.auth_add(service['onion'], key['private_key'])
+    tor_daemon.until_state(name, 'running', seconds=LONG)
+    assert reached(bob, service, '/download') == data
+    assert of_anna.wait(90) == 0 and (tmp_path / 'a').read_bytes() == data
+    bob.auth_remove(service['onion'])
+
+
+def test_public_and_private_again_without_a_restart(tor_daemon, tornet, name):
+    service = started(tor_daemon, name, tor_daemon.file('a', b'data'), options=KEEP)
+    with_key, without = tornet.clients
+    give_key(with_key, service)
+    assert reached(with_key, service, '/download') == b'data'
+    opened = tor_daemon.json('edit', name, '--public')
+    assert opened['url'] == service['url'] and opened['keys'] == []
+    assert reached(without, service, '/download') == b'data'
+    closed = tor_daemon.json('edit', name, '--private')
+    assert closed['keys'] == service['keys']
+    # Also by the circuit that was good a moment ago.
+    status, body = visit(without, service, '/download', seconds=20)
+    assert status != 0 and body == b''
+    assert reached(with_key, service, '/download') == b'data'
+
+
+def test_256_keys_publish_and_the_next_is_refused(tor_daemon, tornet, name):
+    service = started(tor_daemon, name, tor_daemon.file('a', b'data'), options=KEEP)
+    for _ in range(254):
+        tor_daemon.json('key', 'add', name)
+    last = tor_daemon.json('key', 'add', name, 'the last')
+    result = tor_daemon.ctl('key', 'add', name, 'one more')
+    assert result.status == 1 and '256 keys' in result.err
+    tor_daemon.until_state(name, 'running', seconds=LONG)
+    client = tornet.clients[0]
+    client.auth_add(service['onion'], last['private_key'])
+    assert reached(client, service, '/download') == b'data'
+
+
+def test_a_key_as_a_file_opens_a_tor_that_reads_it(tor_daemon, tornet, name, tmp_path):
+    service = started(tor_daemon, name, tor_daemon.file('a', b'data'), options=KEEP)
+    path = tmp_path / 'anna.auth_private'
+    key = tor_daemon.json('key', 'add', name, 'anna', '-o', path)
+    assert path.read_text() == \
+        f'{service["onion"]}:descriptor:x25519:{key["private_key"]}\n'
+    assert path.stat().st_mode & 0o777 == 0o600
+    again = tor_daemon.ctl('key', 'list', name, 'anna', '-o', path)
+    assert again.status == 1 and 'File exists' in again.err  # nothing is overwritten
+    listed = tmp_path / 'again.auth_private'
+    tor_daemon.json('key', 'list', name, 'anna', '-o', listed)
+    assert listed.read_text() == path.read_text()
+
+
+def test_a_scheduled_service_has_its_address_and_nobody_behind_it(tor_daemon, tornet, name):
+    tor_daemon.json('create', 'share', name, tor_daemon.file('a', b'data'), *KEEP, '--public',
+                    '--auto-start-timer', '15')
+    begun = time.monotonic()
+    service = tor_daemon.json('start', name)
+    assert time.monotonic() - begun < 10
+    assert service['state'] == 'scheduled' and service['url'] and service['start_at']
+    assert visit(tornet.clients[0], service, seconds=5)[0] != 0
+    tornet.clients[0].forget()
+    tor_daemon.until_state(name, 'running', seconds=LONG)
+    assert reached(tornet.clients[0], service, '/download') == b'data'

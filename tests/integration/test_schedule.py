@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Services that start and stop by themselves, under a clock that is set (libfaketime)."""
+import datetime
+import glob
+import os
+import time
+
+import pytest
+
+import shapes
+
+KEEP = ['--no-autostop-sharing']
+LIBRARY = glob.glob('/usr/lib/*/faketime/libfaketimeMT.so.1')
+
+
+class Clock:
+    """The daemon's wall clock: the machine's and an offset. Its other clocks are left alone."""
+
+    def __init__(self, directory):
+        self.file = os.path.join(directory, 'clock')
+        self.offset = 0
+        self.set(0)
+
+    def set(self, seconds):
+        self.offset = seconds
+        with open(self.file + '.new', 'w') as f:
+            f.write(f'{seconds:+d}\n')
+        os.rename(self.file + '.new', self.file)
+
+    def env(self):
+        return {'LD_PRELOAD': LIBRARY[0], 'FAKETIME_TIMESTAMP_FILE': self.file,
+                'FAKETIME_NO_CACHE': '1', 'DONT_FAKE_MONOTONIC': '1',
+                # The sanitizer wants to be the first library, and need not be.
+                'ASAN_OPTIONS': 'verify_asan_link_order=0:detect_leaks=1:exitcode=99'}
+
+    def at(self, seconds):
+        """So many seconds from the daemon's now, as an option takes it."""
+        then = time.time() + self.offset + seconds
+        return datetime.datetime.fromtimestamp(then, datetime.timezone.utc).isoformat(
+            timespec='seconds')
+
+
+@pytest.fixture
+def clock(tmp_path):
+    assert LIBRARY, 'the package faketime is not installed'
+    return Clock(tmp_path)
+
+
+@pytest.fixture
+def timed(make_daemon, clock):
+    return make_daemon(env=clock.env()).start()
+
+
+def test_a_clock_that_is_set_forward_starts_and_stops_in_time(timed, clock):
+    timed.json('create', 'share', 'docs', timed.file('a'), *KEEP, '--start-at', clock.at(7200),
+               '--stop-at', clock.at(14400))
+    service = timed.json('start', 'docs')
+    shapes.is_service(service)
+    assert service['state'] == 'scheduled' and service['start_at'] and service['stop_at']
+    clock.set(7201)
+    timed.until_state('docs', 'running')
+    clock.set(14401)
+    assert timed.until_state('docs', 'stopped')['reason'] == 'auto-stop timer'
+
+
+def test_a_clock_that_is_set_back_starts_nothing_twice(timed, clock):
+    timed.json('create', 'share', 'docs', timed.file('a'), *KEEP, '--auto-start-timer', '3600')
+    timed.json('start', 'docs')
+    clock.set(-7200)
+    time.sleep(6)  # a look at the clock lies in between, and nothing shall come of it
+    assert timed.show('docs')['state'] == 'scheduled'
+    clock.set(3601)
+    timed.until_state('docs', 'running')
+    clock.set(-7200)
+    assert timed.restart().until_state('docs', 'running')
+    events = [e['event'] for e in timed.json('history', 'docs')]
+    assert events.count('scheduled') == 1
+
+
+@pytest.mark.parametrize('end', ['stop', 'kill'])
+def test_a_restart_in_the_middle_of_each_state(timed, clock, end):
+    def again():
+        if end == 'kill':
+            timed.kill()
+            timed.start()
+        else:
+            timed.restart()
+
+    timed.json('create', 'share', 'docs', timed.file('a'), *KEEP, '--auto-start-timer', '1h',
+               '--auto-stop-timer', '2h')
+    before = timed.json('start', 'docs')
+    again()
+    after = timed.show('docs')
+    members = ('state', 'start_at', 'stop_at', 'url')
+    assert [after[m] for m in members] == [before[m] for m in members]
+    clock.set(3601)
+    timed.until_state('docs', 'running')
+    again()
+    assert timed.until_state('docs', 'running')['stop_at'] == before['stop_at']
+    clock.set(7201)
+    timed.until_state('docs', 'stopped')
+    again()
+    stopped = timed.show('docs')
+    assert (stopped['state'], stopped['reason'], stopped['wanted']) == \
+        ('stopped', 'auto-stop timer', False)
+
+
+def test_what_was_due_while_no_daemon_was_there(timed, clock):
+    timed.json('create', 'share', 'late', timed.file('a'), *KEEP, '--auto-start-timer', '60')
+    timed.json('create', 'share', 'gone', timed.file('a'), *KEEP, '--auto-start-timer', '60',
+               '--auto-stop-timer', '120')
+    timed.json('start', 'late', 'gone')
+    timed.kill()
+    clock.set(3600)
+    timed.start()
+    timed.until_state('late', 'running')
+    gone = timed.show('gone')
+    assert (gone['state'], gone['reason']) == ('stopped', 'auto-stop timer')
+
+
+def test_a_dead_mans_switch_is_put_off(timed, clock):
+    timed.json('create', 'share', 'switch', timed.file('a'), *KEEP, '--start-at', clock.at(3600))
+    timed.json('start', 'switch')
+    for hour in range(1, 4):
+        clock.set(hour * 3600 - 10)
+        service = timed.json('edit', 'switch', '--start-at', clock.at(3610))
+        assert service['state'] == 'scheduled'
+    result = timed.ctl('--json', 'edit', 'switch', '--unset', 'start-at')
+    shapes.is_error(result, 'InvalidState', 1)
+    result = timed.ctl('--json', 'edit', 'switch', '--start-at', clock.at(-5))
+    shapes.is_error(result, 'InvalidValue', 2)
+    clock.set(4 * 3600 + 1)
+    timed.until_state('switch', 'running')
+
+
+def test_watchers_hear_of_times(timed, clock):
+    with timed.varlink() as v:
+        v.send('Watch', more=True)
+        v.receive()
+        timed.json('create', 'share', 'docs', timed.file('a'), *KEEP)
+        timed.json('start', 'docs')
+        timed.json('edit', 'docs', '--stop-at', clock.at(60))
+        stop_at = timed.show('docs')['stop_at']
+        while v.receive()['parameters'].get('stop_at') != stop_at:
+            pass  # the connection's timeout ends this, should it not be told
+
+
+def test_a_countdown_is_shown(timed, clock):
+    timed.json('create', 'share', 'docs', timed.file('a'), '--auto-start-timer', '2h')
+    assert 'It starts ' in timed.ctl('start', 'docs').err
+    shown = timed.ctl('show', 'docs')
+    assert ', in 1h59m' in shown.out or ', in 2h' in shown.out
