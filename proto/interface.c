@@ -348,6 +348,8 @@ static const struct field out_Watch[] = {
 	T("phase", type_phase, NULLABLE, "transfer: how far it is."),
 	F("bytes", INT, NULLABLE, "transfer: done so far."),
 	F("total", INT, NULLABLE, "transfer: in all; null: not known."),
+	F("count", INT, NULLABLE,
+	  "transfer: so many small answers of a website together, all completed."),
 	F("percent", INT, NULLABLE, "tor: how far it is on its way into the network."),
 	F("files", INT, NULLABLE, "submission: how many."),
 	F("members", INT, NULLABLE, "members: how many are in the room."),

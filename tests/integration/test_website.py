@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Website mode over HTTP: live files, what is found and what is not, codings, ranges, policies."""
 import gzip
+import json
 import os
 import re
 import socket
@@ -607,6 +608,23 @@ def test_visits_are_counted_and_leave_no_names(daemon, site, url):
     until(lambda: counts(daemon)['bytes_out'] == total, 'all bytes are counted')
     assert counts(daemon)['completed'] == 4 and counts(daemon)['active'] == 0
     assert 'film' not in str(daemon.json('history')) and 'film' not in str(daemon.log())
+
+
+def test_watchers_are_told_of_small_answers_together(daemon, url):
+    process = daemon.ctl_spawn('--json', 'watch', 'web')
+    until(lambda: b'snapshot' in process.stdout.readline(), 'the watch has begun')
+    for _ in range(20):
+        ask(url, '/style.css')
+    count = 0
+    while count < 20:
+        event = json.loads(process.stdout.readline())
+        if event['event'] == 'transfer':
+            assert event['phase'] == 'completed' and event['direction'] == 'out'
+            assert event['bytes'] == event['total'] == event['count'] * 20
+            count += event['count']
+    assert count == 20
+    process.terminate()
+    process.wait(30)
 
 
 def test_paths_are_in_the_history_if_wanted(daemon, site):
