@@ -15,11 +15,8 @@ from lib.daemon import BUILD, TOP
 from lib.waiting import until
 
 SUITE = 'bookworm'
-# What the package depends on, so that it installs without a network.
-DEPENDENCIES = (
-    'systemd', 'systemd-sysv', 'dbus', 'adduser', 'curl', 'tor', 'libarchive13', 'libc6',
-    'libjansson4', 'libmbedcrypto7', 'libmbedtls14', 'libmbedx509-1', 'libqrencode4',
-    'libsqlite3-0', 'libsystemd0', 'libutf8proc2', 'libuv1', 'zlib1g')
+# Beside what the package depends on, so that it installs without a network.
+ALWAYS = ('systemd', 'systemd-sysv', 'dbus', 'adduser', 'curl')
 BOOT_SECONDS = 120
 
 
@@ -35,16 +32,41 @@ def need_tools():
             raise CannotRun(f'{tool} is not installed')
 
 
-def base_tree():
-    """The path of a Debian with all that the package needs, and without it."""
+def dependencies(packages):
+    """The names of what the packages depend on, themselves left out."""
+    names = set()
+    for path in packages:
+        fields = subprocess.run(['dpkg-deb', '-f', path, 'Depends'], check=True,
+                                capture_output=True, text=True).stdout
+        for choice in fields.split(','):
+            name = choice.split('|')[0].split('(')[0].strip()
+            if name and not name.startswith('onionshare'):
+                names.add(name)
+    return names
+
+
+def installed(tree):
+    try:
+        with open(os.path.join(tree, 'var/lib/dpkg/status'), encoding='utf-8') as f:
+            return {line.split()[1] for line in f if line.startswith('Package: ')}
+    except OSError:
+        return set()
+
+
+def base_tree(packages):
+    """The path of a Debian with all that the packages need, and without them."""
     tree = os.path.join(BUILD, 'nspawn', 'tree')
-    if os.path.isdir(tree):
+    wanted = dependencies(packages) | set(ALWAYS)
+    provided = {'default-systemd', 'systemd'}  # a virtual package of Debian 12's systemd
+    if wanted - provided <= installed(tree):
         return tree
     partial = tree + '.partial'
-    shutil.rmtree(partial, ignore_errors=True)
+    for old in (partial, tree):
+        shutil.rmtree(old, ignore_errors=True)
     os.makedirs(os.path.dirname(tree), exist_ok=True)
     done = subprocess.run(
-        ['debootstrap', '--variant=minbase', f'--include={",".join(DEPENDENCIES)}', SUITE, partial],
+        ['debootstrap', '--variant=minbase',
+         f'--include={",".join(sorted(wanted - {"default-systemd"}))}', SUITE, partial],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace')
     if done.returncode != 0:
         shutil.rmtree(partial, ignore_errors=True)
@@ -53,9 +75,9 @@ def base_tree():
     return tree
 
 
-def build_packages():
-    """The paths of the packages, built from the tree as it is."""
-    folder = os.path.join(BUILD, 'package')
+def build_packages(folder='package'):
+    """The paths of the packages, built from the tree as it is, in a folder of BUILD."""
+    folder = os.path.join(BUILD, folder)
     done = subprocess.run([os.path.join(TOP, 'quickstart'), 'package', folder],
                           capture_output=True, text=True, errors='replace')
     assert done.returncode == 0, done.stderr
@@ -71,12 +93,11 @@ class Result:
 
 
 class Machine:
-    def __init__(self, directory):
-        need_tools()
+    def __init__(self, directory, packages):
         self.dir = str(directory)
         self.tree = os.path.join(self.dir, 'tree')
         self.log = os.path.join(self.dir, 'console')
-        subprocess.run(['cp', '-a', '--reflink=auto', base_tree(), self.tree], check=True)
+        subprocess.run(['cp', '-a', '--reflink=auto', base_tree(packages), self.tree], check=True)
         self.nspawn = None
         self.leader = None
 

@@ -86,6 +86,8 @@ def test_the_daemon_has_no_network_at_all(units):
     assert unit['RestrictAddressFamilies'] == ['AF_UNIX']
     # Peers are told apart by their user; a user namespace would make nobody of them.
     assert 'PrivateUsers' not in unit
+    # With it openat2(2), by which files are opened without links, does not exist.
+    assert 'RestrictSUIDSGID' not in unit
 
 
 def test_users_and_directories_are_understood_by_systemd(tree, tmp_path):
