@@ -107,6 +107,18 @@ struct body *bodies_put(struct bodies *b, const struct body_key *key, char *p, s
 	return body;
 }
 
+struct body *bodies_count(struct bodies *b, char *p, size_t n)
+{
+	struct body *body = xnew(struct body);
+
+	body->owner = b;
+	body->refs = 1;
+	body->p = p;
+	body->n = n;
+	b->bytes_all += n;
+	return body;
+}
+
 struct body *body_ref(struct body *body)
 {
 	body->refs++;

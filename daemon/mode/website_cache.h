@@ -59,5 +59,7 @@ bool bodies_have_room(const struct bodies *b, size_t n);
 /* p becomes the cache's (malloc). Borrowed. Others go if that is too much. */
 struct body *bodies_put(struct bodies *b, const struct body_key *key, char *p, size_t n,
 			const char *etag);
+/* The same for what is sent once: it only counts. The reference is the caller's. */
+struct body *bodies_count(struct bodies *b, char *p, size_t n);
 struct body *body_ref(struct body *body);
 void body_unref(struct body *body);

@@ -371,9 +371,13 @@ void website_send_other(struct http_req *req, enum find_kind kind)
 
 void website_send_page(struct website *w, struct http_req *req, struct buf *page, bool packed)
 {
+	struct http_body body = {.kind = HTTP_BODY_MEM, .length = page->len};
 	struct http_resp resp;
-	size_t n = page->len;
 
+	if (!bodies_have_room(&w->bodies, page->len)) {
+		http_respond_error(req, 503);
+		return;
+	}
 	http_resp_init(&resp, req, 200);
 	http_resp_field(&resp, "Content-Type", "%s", "text/html; charset=utf-8");
 	http_resp_field(&resp, "Cache-Control", "%s", "no-cache");
@@ -382,5 +386,9 @@ void website_send_page(struct website *w, struct http_req *req, struct buf *page
 		http_resp_field(&resp, "Content-Encoding", "%s", "gzip");
 	}
 	http_req_observe(req, &small_observer, w);
-	http_respond(req, &resp, http_body_take(buf_take(page), n));
+	body.mem.p = page->p;
+	body.mem.release = release_body;
+	body.mem.ud = bodies_count(&w->bodies, page->p, page->len);
+	*page = BUF_INIT;
+	http_respond(req, &resp, body);
 }

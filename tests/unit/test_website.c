@@ -529,6 +529,11 @@ static void memory_for_bodies_is_bounded(void **state)
 	}
 	assert_int_equal(n, BODIES_BYTES_ALL / (4u << 20));
 	assert_false(bodies_have_room(b, BODIES_BYTES + 1));
+	/* So does what is sent once only. */
+	struct body *page = bodies_count(b, xcalloc(1, 1000), 1000);
+
+	assert_int_equal(b->bytes_all, BODIES_BYTES_ALL + 1000);
+	body_unref(page);
 	while (n) {
 		body_unref(sent[--n]);
 	}
