@@ -117,7 +117,7 @@ def test_the_watchdog_ends_a_daemon_that_stands_still(machine):
         machine.ok('systemctl', 'daemon-reload')
         machine.ok('systemctl', 'restart', 'onionshared')
         pid = machine.property('MainPID')
-        machine.ok('kill', '-STOP', pid)
+        machine.ok('sh', '-c', f'kill -STOP {pid}')
         until(lambda: machine.property('MainPID') not in (pid, '0')
               and machine.property('ActiveState') == 'active', 'it was started again', 60)
         assert 'watchdog' in journal(machine, '-u', 'onionshared', '-o', 'cat')
@@ -143,12 +143,12 @@ def assert_is_back(machine, service):
 def test_killed_it_comes_back_with_its_services(machine):
     service = publishing(machine, 'docs')
     pid = machine.property('MainPID')
-    machine.ok('kill', '-KILL', pid)
+    machine.ok('sh', '-c', f'kill -KILL {pid}')
     until(lambda: machine.property('MainPID') not in (pid, '0'), 'it is started again')
     assert_is_back(machine, service)
     # Tor, too, and what is published follows.
     pid = machine.property('MainPID', 'onionshared-tor')
-    machine.ok('kill', '-KILL', pid)
+    machine.ok('sh', '-c', f'kill -KILL {pid}')
     until(lambda: machine.property('MainPID', 'onionshared-tor') not in (pid, '0'),
           'tor is started again')
     assert_is_back(machine, service)
@@ -234,8 +234,8 @@ def test_removed_it_leaves_what_is_kept_and_purged_nothing(machine):
     service = publishing(machine, 'docs')
     names = [name for name in os.listdir(machine.tree + '/root') if name.endswith('.deb')]
     machine.ok('dpkg', '--remove', 'onionsharectl', 'onionshared')
-    assert machine.run('pgrep', '-u', 'onionshared').out == ''
-    assert machine.run('pgrep', '-u', 'onionshared-tor').out == ''
+    for user in ('onionshared', 'onionshared-tor'):
+        assert machine.ok('find', '/proc', '-maxdepth', '1', '-user', user) == ''
     assert 'onionshared.db' in machine.ok('ls', '/var/lib/onionshared')
     machine.ok('dpkg', '-i', *(f'/root/{name}' for name in names))
     machine.ok('systemctl', 'enable', '--now', 'onionshared')
