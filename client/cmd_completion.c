@@ -142,7 +142,7 @@ static void offer_kind(const struct typed *t, struct span kind)
  */
 static struct span kind_of(const char *synopsis, size_t at)
 {
-	struct span rest = span_str(synopsis), kind = SPAN_NONE;
+	struct span rest = span_str(synopsis);
 
 	for (size_t i = 0; rest.p && rest.n; i++) {
 		struct span word = span_cut(&rest, ' ');
@@ -155,9 +155,8 @@ static struct span kind_of(const char *synopsis, size_t at)
 		}
 		bool many = span_ends(word, SPAN("..."));
 
-		kind = many ? span_of(word.p, word.n - 3) : word;
 		if (i == at || many) {
-			return kind;
+			return many ? span_of(word.p, word.n - 3) : word;
 		}
 	}
 	return SPAN_NONE;
