@@ -312,6 +312,9 @@ enum http_send http_send_step(struct http_exchange *x)
 	enum http_send r = HTTP_SEND_MOVED;
 	bool tried;
 
+	if (!c->can_write && x->source_failed) {
+		return HTTP_SEND_CUT; /* nobody waits for who does not read, to tell him so */
+	}
 	if (!c->can_write || c->burst == 0) {
 		return HTTP_SEND_WAIT;
 	}

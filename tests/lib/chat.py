@@ -68,8 +68,8 @@ class Member:
         self.send(type='rename', name=name)
 
     def receive(self):
-        """The next message, pings answered; Gone when there is none any more."""
-        while True:
+        """The next message, a ping answered; Gone when there is none any more."""
+        for _ in range(2):
             try:
                 first, second = self.c.read_exactly(2)
                 n = second & 0x7f
@@ -87,6 +87,7 @@ class Member:
                 raise Gone(struct.unpack('!H', data[:2])[0] if data else None)
             if opcode == 9:
                 self.c.send(self.frame(10, data))
+        raise TooLate('nothing but pings comes')
 
     def until(self, kind, **wanted):
         """The next message of that kind with these members; others before it are dropped."""

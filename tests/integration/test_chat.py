@@ -1,0 +1,538 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Chat: a room for members with and without JavaScript, of which nothing is left."""
+import json
+import os
+import re
+import selectors
+import shutil
+import socket
+import sqlite3
+import threading
+import time
+
+import pytest
+
+from lib import http, proc
+from lib.chat import Gone, Member, Plain, post
+from lib.waiting import until
+
+CANARY = 'Kanarienvogel-7f3a9c1e'
+
+
+def room(daemon, *options, name='talk'):
+    daemon.json('create', 'chat', name, *options)
+    return daemon.json('start', name)['backend']
+
+
+@pytest.fixture
+def backend(daemon):
+    return room(daemon)
+
+
+# --- pages ---
+
+def test_the_pages(daemon):
+    backend = room(daemon, '--title', 'Our <room>')
+    page = http.fetch(backend)
+    assert page.status == 200 and page['Content-Type'] == 'text/html; charset=utf-8'
+    assert page['Cache-Control'] == 'no-store'
+    assert b'Our &lt;room&gt;' in page.body and b'Our <room>' not in page.body
+    text = page.body.decode()
+    noscript = text[text.index('<noscript>'):text.index('</noscript>')]
+    assert 'href="/plain"' in noscript
+    assert not re.search(r'<script>|style=|\son\w+=', text)
+    size = len(page.body)
+    for path in re.findall(r'(?:href|src)="(/static[^"]+)"', text):
+        asset = http.fetch(backend, path)
+        assert asset.status == 200
+        size += len(asset.body)
+    assert size < 20 * 1024
+    plain = http.fetch(backend, '/plain')
+    assert plain.status == 200 and b'<iframe' in plain.body
+    for r in page, plain, http.fetch(backend, '/nowhere'):
+        assert r['X-Frame-Options'] == 'DENY' and "frame-ancestors 'none'" in \
+            r['Content-Security-Policy']
+    assert http.fetch(backend, '/', method='HEAD').body == b''
+    for path, method, allow in (('/', 'POST', 'GET, HEAD'), ('/plain', 'DELETE', 'GET, HEAD'),
+                                ('/plain/room', 'HEAD', 'GET'), ('/plain/say', 'GET', 'POST')):
+        r = http.fetch(backend, path, method=method)
+        assert (r.status, r['Allow']) == (405, allow), path
+    assert http.fetch(backend, '/ws').status == 426
+
+
+# --- who is there, and what is said ---
+
+def test_the_order_of_things_for_a_newcomer(backend):
+    with Member(backend) as a:
+        assert a.welcome == {'type': 'welcome', 'name': a.name, 'users': [a.name]}
+        assert re.fullmatch('[a-z]+-[a-z]+', a.name)
+        a.say('before')
+        a.until('message')
+        with Member(backend) as b:
+            assert b.users == [a.name, b.name]
+            assert a.receive() == {'type': 'joined', 'name': b.name}
+            b.say('hi')
+            for m in a, b:
+                assert m.receive() == {'type': 'message', 'name': b.name, 'text': 'hi'}
+            b.rename('Bea 2')
+            for m in a, b:
+                assert m.receive() == {'type': 'renamed', 'old': b.name, 'name': 'Bea 2'}
+        assert a.receive() == {'type': 'left', 'name': 'Bea 2'}
+        assert a.quiet() is None
+
+
+def test_texts_arrive_as_they_were_written(backend):
+    texts = ['x' * 16384, 'ü' * 8192, '\u202eevil\u202c', '👩\u200d👧', '<b>&amp;</b>', ' a \n\tb ',
+             '\x07\x1b[31m', '\\u0041 "quoted"', '\ufeff\u3164']
+    with Member(backend) as a, Member(backend) as b:
+        for text in texts:
+            a.say(text)
+            assert b.until('message')['text'] == text
+            assert a.until('message')['text'] == text
+
+
+def test_what_is_too_long_or_empty_is_refused_and_the_connection_kept(backend):
+    with Member(backend) as a, Member(backend) as b:
+        a.until('joined')
+        for text in ('x' * 16385, 'ü' * 8193, ''):
+            a.say(text)
+            assert a.receive()['type'] == 'error'
+        a.say('still here')
+        assert b.receive()['text'] == 'still here'
+
+
+def test_a_message_beyond_all_bounds_ends_its_connection(backend):
+    with Member(backend) as a, Member(backend) as b:
+        a.until('joined')
+        b.send_raw(json.dumps({'type': 'message', 'text': 'x' * 65536}))
+        with pytest.raises(Gone) as gone:
+            b.until('message')
+        assert gone.value.args[0] == 1009
+        assert a.receive() == {'type': 'left', 'name': b.name}
+
+
+NOT_NAMES = ['bob ', ' bob', 'bo  b', 'bob\u200b', 'bob\u200d', 'b\u3164ob', 'b\u043eb', 'bo\u0301b',
+             'bob\n', 'b\x1bob', 'b\x00ob', '\u202ebob', '\uff42ob', 'bob.', '', ' ', 'x' * 65,
+             'x' * 60000, 'b\u00a0ob', 'böb', '<b>']
+
+
+def test_nobody_can_be_taken_for_somebody_else(backend):
+    with Member(backend) as a, Member(backend) as b, Plain(backend) as p:
+        a.called('bob')
+        b.until('renamed')
+        for name in [*NOT_NAMES, 'bob', 'BOB', 'Bob', 'b0b', 'B0B']:
+            time.sleep(0.1)  # as fast as one may be for long
+            b.rename(name)
+            assert b.receive()['type'] == 'error', name
+            if '\x00' not in name:
+                assert p.post(name=name).status == 204
+        a.say('it is me')
+        assert b.receive() == {'type': 'message', 'name': 'bob', 'text': 'it is me'}
+        p.until('it is me')
+        assert [n for n, _ in p.heard()] == ['bob']
+        assert 'is now called <b>bob' in p.text and p.text.count('is now called') == 1
+        b.send_raw(json.dumps({'type': 'rename', 'name': 'x' * (1 << 20)}))
+        with pytest.raises(Gone) as gone:
+            b.receive()
+        assert gone.value.args[0] == 1009
+
+
+@pytest.mark.parametrize('message', [
+    {'type': 'left', 'name': 'bob'}, {'type': 'joined', 'name': 'eve'},
+    {'type': 'welcome', 'name': 'bob', 'users': []}, {'type': 'leave'}, {'type': 'disconnect'},
+    {'type': 'renamed', 'old': 'bob', 'name': 'eve'}, {'type': 'error', 'text': 'x'},
+    {'type': 'message', 'text': 5}, {'type': 'message', 'text': None}, {'type': 'message'},
+    {'type': 'rename', 'name': ['x']}, {'type': 5}, {}, [], 'message', None])
+def test_what_is_not_ones_own_to_say_does_nothing(backend, message):
+    with Member(backend) as a, Member(backend) as b:
+        a.called('bob')
+        b.until('renamed')
+        b.send_raw(json.dumps(message))
+        assert b.receive()['type'] == 'error'
+        b.send(type='message', text='x', name='bob', sender='bob', user='bob')
+        for m in a, b:
+            assert m.until('message')['name'] == b.name
+        with Member(backend) as c:
+            assert c.users == ['bob', b.name, c.name]
+
+
+@pytest.mark.parametrize('raw', ['{', 'nonsense', '', '{"type":"message","text":"a","text":"b"}',
+                                 '{"type":"message","text":"\\ud800"}', '[' * 3000])
+def test_broken_json_keeps_the_connection(backend, raw):
+    with Member(backend) as a:
+        a.send_raw(raw)
+        assert a.receive()['type'] == 'error'
+        a.say('x')
+        assert a.receive()['type'] == 'message'
+
+
+def test_a_foreign_page_cannot_enter(backend):
+    host = backend.removeprefix('tcp:')
+    for origin in ('http://evil.example', 'null', f'https://{host}', 'http://127.0.0.1:1',
+                   'http://' + 'a' * 56 + '.onion'):
+        assert Member(backend, {'Origin': origin}).response.status == 403
+    with Member(backend, {'Origin': f'http://{host}'}) as a:
+        assert a.users == [a.name]
+    cross = {'Sec-Fetch-Site': 'cross-site'}
+    assert http.fetch(backend, '/plain/room', cross).status == 403
+    with Plain(backend) as p:
+        assert p.post(cross, text='x').status == 403
+        assert p.post({'Origin': 'http://evil.example'}, text='x').status == 403
+        assert p.post({'Origin': 'null', 'Sec-Fetch-Site': 'same-origin'}, text='x').status == 204
+
+
+def test_a_full_room(daemon):
+    backend = room(daemon, '--max-users', '2')
+    with Member(backend) as a, Plain(backend):
+        a.until('joined')
+        with Member(backend, greet=False) as c:
+            assert c.receive()['type'] == 'error'
+            with pytest.raises(Gone) as gone:
+                c.receive()
+            assert gone.value.args[0] == 1013
+        full = http.fetch(backend, '/plain/room')
+        assert full.status == 503 and full['X-Frame-Options'] == 'DENY'
+        assert http.fetch(backend).status == 200
+    until(lambda: Member(backend).users, 'there is room again')
+
+
+# --- without JavaScript ---
+
+def test_a_stream_is_a_member_and_its_form_speaks_for_it(backend):
+    a = Member(backend)
+    with Plain(backend) as p:
+        assert p.response['X-Frame-Options'] == 'SAMEORIGIN'
+        assert p.response['Content-Security-Policy'] == (
+            "default-src 'self'; frame-ancestors 'self'; form-action 'self'; base-uri 'self'; "
+            "img-src 'self' data:;")
+        assert a.receive() == {'type': 'joined', 'name': p.name}
+        a.say('<script>"x"</script>')
+        p.until('&lt;script&gt;&quot;x&quot;&lt;/script&gt;')
+        forms = p.text.count('<section>')
+        said = p.post(text='grüße <b>')
+        assert said.status == 204 and said['X-Frame-Options'] == 'DENY'
+        assert a.until('message', name=p.name)['text'] == 'grüße <b>'
+        p.until('<p class="msg own"')
+        until(lambda: p.more() and p.text.count('<section>') > forms, 'an empty form comes')
+        assert p.post(name='zoe').status == 204
+        assert a.receive() == {'type': 'renamed', 'old': p.name, 'name': 'zoe'}
+        p.until('is now called <b>zoe</b>')
+        # What is wrong is told in the stream, and what was typed stays where it is.
+        forms = p.text.count('<section>')
+        assert p.post(text='x' * 16385).status == 204
+        p.until('too long')
+        assert p.text.count('<section>') == forms
+        secret = p.secret
+    # On TCP a peer that has gone is seen when it is written to.
+    for i in range(20):
+        a.say(str(i))
+        m = a.receive()
+        if m['type'] == 'left':
+            break
+    assert m == {'type': 'left', 'name': 'zoe'} or a.until('left')['name'] == 'zoe'
+    assert post(backend, {'secret': secret, 'text': 'x'}).status == 403
+    a.close()
+
+
+def test_forms_that_are_not_right(backend):
+    with Plain(backend) as p, Member(backend) as a:
+        assert p.post(secret='a' * 26, text='x').status == 403
+        assert post(backend, {'text': 'x'}).status == 400
+        assert p.post(text='x', name='y').status == 400
+        assert p.post(other='x').status == 400
+        assert p.post(text=b'x\xff').status == 204
+        p.until('not text')
+        assert p.post(text='x' * 70000).status == 413
+        with http.Connection(backend) as c:
+            assert c.request('POST', '/plain/say', {
+                'Content-Type': 'application/x-www-form-urlencoded'},
+                b'secret=x&text=y').status == 400
+        with http.Connection(backend) as c:
+            assert c.request('POST', '/plain/say', {
+                'Content-Type': 'multipart/form-data; boundary=x'}, b'--y\r\n').status == 400
+        assert a.quiet() is None
+
+
+def test_secrets_are_each_ones_own(backend):
+    with Plain(backend) as p, Plain(backend) as q:
+        assert p.secret != q.secret and len(p.secret) == 26
+        q.post(text='from q')
+        p.until('from q')
+        assert p.heard() == [(q.name, 'from q')]
+
+
+# --- too much, too slow ---
+
+def test_a_burst_is_fine(backend):
+    with Member(backend) as a, Member(backend) as b:
+        for i in range(20):
+            a.say(str(i))
+        assert [b.until('message')['text'] for _ in range(20)] == [str(i) for i in range(20)]
+
+
+def test_a_flooder_slows_only_himself(backend):
+    with Member(backend) as flooder, Member(backend) as a, Member(backend) as b:
+        b.called('bea')
+        for i in range(500):
+            flooder.say(f'flood {i}')
+        start = time.monotonic()
+        a.say('calm')
+        before = 0
+        while True:
+            m = b.until('message')
+            if m['text'] == 'calm':
+                break
+            before += 1
+        assert before < 100 and time.monotonic() - start < 10
+        # None is lost, and all in order.
+        got = [b.until('message')['text'] for _ in range(60 - before)]
+        assert got == [f'flood {i}' for i in range(before, 60)]
+
+
+def test_who_never_reads_is_dropped_and_the_others_notice_nothing(backend):
+    deaf, deaf_plain = Member(backend), Plain(backend)
+    for m in deaf, deaf_plain:
+        m.c.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    gone = set()
+    with Member(backend) as reader:
+        for _ in range(100):  # a kernel takes some MiB before a peer is seen not to read
+            with Member(backend) as sender:
+                for _ in range(18):
+                    sender.say('x' * 16000)
+                for _ in range(18):
+                    sender.until('message')
+            while True:
+                m = reader.receive()
+                if m['type'] == 'left':
+                    gone.add(m['name'])
+                    if m['name'] == sender.name:
+                        break
+            if {deaf.name, deaf_plain.name} <= gone:
+                break
+    assert {deaf.name, deaf_plain.name} <= gone
+    deaf.close()
+    deaf_plain.close()
+
+
+# --- the end ---
+
+@pytest.mark.parametrize('now', [[], ['--now']], ids=['in peace', 'now'])
+def test_a_room_that_stops_says_so(daemon, now):
+    backend = room(daemon)
+    with Member(backend) as a, Plain(backend) as p:
+        a.until('joined')
+        start = time.monotonic()
+        assert daemon.ctl('stop', *now, 'talk').status == 0
+        assert time.monotonic() - start < 30
+        with pytest.raises(Gone) as gone:
+            a.receive()
+        assert gone.value.args[0] == 1001
+        if not now:
+            p.until('The room was closed.')
+            p.until('</html>')
+    daemon.json('start', 'talk')
+    with Member(backend) as a:
+        assert a.users == [a.name]
+
+
+def test_a_room_that_is_open_when_the_daemon_ends(daemon):
+    backend = room(daemon)
+    with Member(backend) as a, Plain(backend):
+        a.until('joined')
+        assert daemon.stop() == 0
+        with pytest.raises(Gone):
+            a.receive()
+
+
+# --- what the admin sees ---
+
+def test_watchers_learn_how_many_and_nothing_else(daemon):
+    ctl = daemon.ctl_spawn('--json', 'chat', '--title', 'T')
+    events, seen = [], threading.Event()
+
+    def read():
+        for line in ctl.stdout:
+            events.append(json.loads(line))
+            seen.set()
+    threading.Thread(target=read, daemon=True).start()
+    service = until(lambda: [s for s in daemon.json('list') if s['state'] == 'running'],
+                    'it runs')[0]
+    assert service['mode'] == 'chat' and service['ephemeral']
+    with Member(service['backend']) as a, Member(service['backend']):
+        def members(n):
+            return any(e['event'] == 'members' and e['members'] == n for e in events)
+        until(lambda: members(2), 'two are seen')
+        a.say(CANARY)
+        a.until('message')
+    until(lambda: members(0), 'none is seen')
+    assert all(set(e) == {'event', 'name', 'members'} for e in events if e['event'] == 'members')
+    assert CANARY not in json.dumps(events) and a.name not in json.dumps(events)
+    ctl.send_signal(2)
+    assert ctl.wait(30) == 130
+    assert daemon.json('list') == []
+
+
+def test_options(daemon):
+    for bad in ('0', '10001', 'x'):
+        assert daemon.ctl('create', 'chat', 'talk', '--max-users', bad).status in (1, 2)
+    assert daemon.ctl('create', 'chat', 'talk', '/etc').status == 2
+    daemon.json('create', 'chat', 'talk', '--max_users', '7')
+    assert daemon.show('talk')['options']['max_users'] == 7
+    assert daemon.json('edit', 'talk', '--unset', 'max-users')['options']['max_users'] == 1000
+    with daemon.varlink() as v:
+        with pytest.raises(Exception):
+            v.call('Create', mode='chat', name='more', paths=['/etc'])
+
+
+# --- nothing is left ---
+
+def whole_session(backend):
+    """Messages, names, refused ones, broken ones, forms and renames, all with the canary."""
+    with Member(backend) as a, Member(backend) as b, Plain(backend) as p:
+        a.say(CANARY)
+        b.until('message')
+        b.say(f'"{CANARY}" ' * 300)
+        a.until('message', name=b.name)
+        a.send_raw('{"type":"message","text":"' + CANARY)
+        a.send_raw(json.dumps({'type': 'message', 'text': CANARY, 'more': {CANARY: CANARY}}))
+        a.say(CANARY * 1000)
+        a.until('error')
+        assert p.post(text=CANARY).status == 204
+        assert p.post(secret='a' * 26, text=CANARY).status == 403
+        assert p.post(text=CANARY * 5000).status == 413
+        b.until('message', name=p.name)
+        a.rename('a new name')
+        b.until('renamed')
+        p.until('is now called')
+        http.raw(backend, b'POST /plain/say HTTP/1.1\r\nHost: ' + backend[4:].encode()
+                 + b'\r\nContent-Length: 1000\r\nContent-Type: multipart/form-data; boundary=x\r\n'
+                 b'\r\n--x\r\nContent-Disposition: form-data; name="text"\r\n\r\n'
+                 + CANARY.encode(), shut=True)
+
+
+@pytest.mark.skipif(not shutil.which('strace'), reason='strace is not installed')
+def test_no_message_is_written_anywhere_but_to_visitors(make_daemon, tmp_path):
+    trace = tmp_path / 'trace'
+    daemon = make_daemon(wrapper=['strace', '-f', '-s', '100000', '-o', str(trace)], env={
+        'ASAN_OPTIONS': 'detect_leaks=0:exitcode=99'}).start()
+    whole_session(room(daemon))
+    daemon.json('stop', 'talk')
+    daemon.stop()
+    lines = [line for line in trace.read_text(errors='replace').splitlines() if CANARY in line]
+    calls = {re.search(r'^\d+\s+(?:<\.\.\. )?(\w+)', line)[1] for line in lines}
+    assert 'sendmsg' in calls and calls <= {'sendmsg', 'recvfrom'}, calls
+
+
+def memory_has(pid, needle):
+    """Where in a process's memory the bytes are."""
+    found = []
+    with open(f'/proc/{pid}/maps') as maps, open(f'/proc/{pid}/mem', 'rb') as mem:
+        for line in maps:
+            span, access, *_, name = (line.rstrip('\n') + ' ').split(' ', 5)
+            start, end = (int(x, 16) for x in span.split('-'))
+            if 'r' not in access or '[v' in name or end - start > 1 << 31:
+                continue
+            try:
+                mem.seek(start)
+                at = mem.read(end - start).find(needle)
+            except (OSError, ValueError, OverflowError):
+                continue
+            if at >= 0:
+                found.append((hex(start + at), access, name.strip()))
+    return found
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason='only root may look into the daemon')
+def test_no_message_stays_in_memory(daemon):
+    backend = room(daemon)
+    # It would be found.
+    daemon.json('create', 'chat', 'other', '--title', 'Zaunkoenig-55')
+    assert memory_has(daemon.pid, b'Zaunkoenig-55')
+    whole_session(backend)
+    daemon.json('stop', 'talk')
+    until(lambda: not memory_has(daemon.pid, CANARY.encode()), 'the closed room is forgotten', 5)
+
+
+def test_no_message_is_in_the_database_the_history_or_the_log(make_daemon):
+    daemon = make_daemon(['--local-only', '--log-level', 'debug']).start()
+    whole_session(room(daemon))
+    daemon.json('stop', 'talk')
+    shown = daemon.show('talk')
+    assert shown['transfers'] == {'active': 0, 'completed': 0, 'bytes_in': 0, 'bytes_out': 0}
+    history = daemon.json('history')
+    assert {e['event'] for e in history} <= {'created', 'running', 'stopped', 'started'}, history
+    daemon.stop()
+    for folder, _, names in os.walk(daemon.state):
+        for name in names:
+            with open(os.path.join(folder, name), 'rb') as f:
+                assert CANARY.encode() not in f.read(), name
+    with sqlite3.connect(os.path.join(daemon.state, 'onionshared.db')) as db:
+        assert CANARY not in '\n'.join(db.iterdump())
+    assert CANARY not in daemon.log()
+    daemon.process = None
+
+
+# --- many ---
+
+def crowd(backend, n, rate, seconds):
+    """n members say rate messages a second each; what each one heard, as a list of texts."""
+    members = [Member(backend) for _ in range(n)]
+    selector = selectors.DefaultSelector()
+    pending, heard = {m: bytearray(m.c.pending) for m in members}, {m: [] for m in members}
+    for m in members:
+        m.c.sock.setblocking(False)
+        selector.register(m.c.sock, selectors.EVENT_READ, m)
+
+    def take(m):
+        data, at = pending[m], 0
+        while len(data) - at >= 2:
+            size, head = data[at + 1], 2
+            if size == 126:
+                if len(data) - at < 4:
+                    break
+                size, head = int.from_bytes(data[at + 2:at + 4], 'big'), 4
+            elif size == 127:
+                if len(data) - at < 10:
+                    break
+                size, head = int.from_bytes(data[at + 2:at + 10], 'big'), 10
+            if len(data) - at < head + size:
+                break
+            if data[at] == 0x81 and b'"message"' in data[at:at + head + size]:
+                heard[m].append(bytes(data[at + head:at + head + size]))
+            assert data[at] != 0x88, ('closed', bytes(data[at:at + head + size]))
+            at += head + size
+        del data[:at]
+
+    start, sent, total = time.monotonic(), 0, n * rate * seconds
+    last = start
+    while sum(map(len, heard.values())) < total * n:
+        now = time.monotonic()
+        while sent < total and sent <= (now - start) * n * rate:
+            m = members[sent % n]
+            m.c.sock.setblocking(True)
+            m.say(f'{sent} of {m.name}')
+            m.c.sock.setblocking(False)
+            sent += 1
+            if sent % 50 == 0:
+                break
+        for key, _ in selector.select(0.01):
+            last = now
+            data = key.fileobj.recv(1 << 18)
+            assert data, 'a member was cut'
+            pending[key.data] += data
+            take(key.data)
+        assert now - last < 60, 'nothing comes any more'
+    for m in members:
+        m.close()
+    return list(heard.values())
+
+
+def test_a_crowd_hears_all_in_one_order(daemon, sanitized):
+    n, rate, seconds = map(int, os.environ.get('ONIONSHARED_CROWD', '200 1 2').split())
+    backend = room(daemon)
+    before = proc.rss(daemon.pid)
+    heard = crowd(backend, n, rate, seconds)
+    assert len(heard[0]) == n * rate * seconds
+    assert all(h == heard[0] for h in heard)
+    if not sanitized:
+        assert proc.rss(daemon.pid) - before < 64 << 20
