@@ -5,6 +5,7 @@ The tree is made once for a build folder (debootstrap, a minute); each machine i
 a copy of it. The container shares the network of its host, so a private Tor
 network on the loopback is in its reach.
 """
+import functools
 import glob
 import os
 import shutil
@@ -75,6 +76,7 @@ def base_tree(packages):
     return tree
 
 
+@functools.cache
 def build_packages(folder='package'):
     """The paths of the packages, built from the tree as it is, in a folder of BUILD."""
     folder = os.path.join(BUILD, folder)
