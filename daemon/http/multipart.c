@@ -331,6 +331,33 @@ static void decode_browser_escapes(struct buf *b)
 	}
 }
 
+/* One that cannot be understood yields to the plain one; without that it is taken as it stands. */
+static int on_extended(struct disposition *d, struct span value)
+{
+	struct buf name = BUF_INIT;
+
+	if (d->extended) {
+		return -EINVAL;
+	}
+	int r = http_param_extended(value, &name);
+
+	if (r < 0 && d->has_filename) {
+		buf_wipe(&name);
+		return 0;
+	}
+	if (r == -EINVAL) {
+		const char *quote = memrchr(value.p, '\'', value.n);
+
+		buf_clear(&name);
+		buf_add_span(&name,
+			     quote ? span_from(value, (size_t)(quote + 1 - value.p)) : value);
+	}
+	buf_wipe(&d->filename);
+	d->filename = name;
+	d->extended = r == 0;
+	return 0;
+}
+
 static int on_param(struct disposition *d, const struct http_param *param)
 {
 	if (span_eq_ci(param->name, SPAN("name"))) {
@@ -350,21 +377,7 @@ static int on_param(struct disposition *d, const struct http_param *param)
 			decode_browser_escapes(&d->filename);
 		}
 	} else if (span_eq_ci(param->name, SPAN("filename*"))) {
-		struct buf value = BUF_INIT;
-		int r = http_param_extended(param->value, &value);
-
-		/* One that cannot be understood yields to the plain one, if there is any. */
-		if (d->extended) {
-			buf_wipe(&value);
-			return -EINVAL;
-		}
-		if (r == 0 || (r == -ENOTSUP && !d->has_filename)) {
-			buf_wipe(&d->filename);
-			d->filename = value;
-			d->extended = r == 0;
-			return 0;
-		}
-		buf_wipe(&value);
+		return on_extended(d, param->value);
 	}
 	return 0;
 }

@@ -373,6 +373,9 @@ static void the_extended_name_wins_where_it_can_be_understood(void **state)
 	assert_filename(SPAN("filename=plain; filename*=UTF-8''%zz"), SPAN("plain"));
 	/* Without another the bytes are better than nothing. */
 	assert_filename(SPAN("filename*=koi8-r''%c1.txt"), SPAN("\xc1.txt"));
+	assert_filename(SPAN("filename*=UTF-8''100%-sure.txt"), SPAN("100%-sure.txt"));
+	assert_filename(SPAN("filename*=nonsense.txt"), SPAN("nonsense.txt"));
+	assert_filename(SPAN("filename*=UTF-8''%zz.txt; filename=plain"), SPAN("plain"));
 }
 
 /* --- limits --- */
