@@ -57,7 +57,7 @@ struct intake {
 	struct records_chunk *writing;
 	uint64_t expected; /* bytes, for ADMIT */
 	bool measure;
-	uint64_t measured;
+	uint64_t measured, arrived_before;
 	int64_t when_us;
 	int result;
 	struct inbox_place place;
@@ -329,9 +329,7 @@ static void admitted(struct intake *in)
 	struct receive *r = in->r;
 
 	if (in->measure) {
-		r->full = false;
-		r->used = in->measured;
-		r->measured_ms = ev_now_ms(r->ev);
+		receive_measured(r, in->measured, in->arrived_before);
 	}
 	if (in->result < 0 || (in->expected && receive_over_quota(r, in->expected))) {
 		refuse(in, in->result < 0 ? refusal_of(in->result) : REFUSED_FULL);
@@ -365,7 +363,7 @@ static void committed(struct intake *in)
 	if (in->result < 0) {
 		tell_refusal(in, REFUSED_FAILED);
 	} else {
-		in->r->used += inbox_sub_size(in->sub);
+		receive_count(in->r, inbox_sub_size(in->sub));
 		tell(in);
 	}
 	stop_counting(in);
@@ -497,6 +495,7 @@ struct intake *intake_new(struct receive *r, const struct multipart_boundary *bo
 	in->expected = expected_size(r, total);
 	in->measure = (r->full || receive_over_quota(r, in->expected + 1)) &&
 		      ev_now_ms(r->ev) - r->measured_ms >= MEASURE_MS;
+	in->arrived_before = r->arrived;
 	submit(in, in->measure ? WORK_SLOW : WORK_FAST);
 	return in;
 }

@@ -297,6 +297,19 @@ bool receive_over_quota(const struct receive *r, uint64_t more)
 					  more > r->quota - r->used - r->coming);
 }
 
+void receive_count(struct receive *r, uint64_t size)
+{
+	r->used += size;
+	r->arrived += size;
+}
+
+void receive_measured(struct receive *r, uint64_t used, uint64_t arrived_before)
+{
+	r->full = false;
+	r->used = used + (r->arrived - arrived_before);
+	r->measured_ms = ev_now_ms(r->ev);
+}
+
 static unsigned receive_active(const struct mode *m)
 {
 	return ((const struct receive *)(const void *)((const char *)m -

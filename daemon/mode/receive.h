@@ -31,6 +31,7 @@ struct receive {
 	struct flashes *flashes;
 	struct resumables *resumables;
 	uint64_t used;        /* bytes in data_dir, measured and counted */
+	uint64_t arrived;     /* bytes of all submissions kept since the start */
 	uint64_t measured_ms; /* when */
 	bool full;            /* something was refused: measure again */
 	uint64_t coming;      /* bytes that have come of submissions on their way */
@@ -48,6 +49,14 @@ void receive_user_done(struct receive *r);
 /* Microseconds since 1970, each only once. */
 int64_t receive_next_us(struct receive *r);
 bool receive_over_quota(const struct receive *r, uint64_t more);
+/* A submission of so many bytes is kept. */
+void receive_count(struct receive *r, uint64_t size);
+/*
+ * So much was found in data_dir by who began to look when r->arrived was arrived_before. What
+ * has arrived since then may or may not be among it, and is counted: rather twice, until the
+ * next measurement, than not at all.
+ */
+void receive_measured(struct receive *r, uint64_t used, uint64_t arrived_before);
 /* The page, with a result to show. */
 void receive_respond_page(struct receive *r, struct http_req *req, int status, struct span flash,
 			  bool is_error);

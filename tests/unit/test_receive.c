@@ -9,6 +9,7 @@
 #include "ev/ev.h"
 #include "mode/flash.h"
 #include "mode/inbox.h"
+#include "mode/receive.h"
 #include "receive_world.h"
 
 /* What /upload-ajax says to this body. */
@@ -478,6 +479,23 @@ static void the_quota_counts_all_that_is_there(void **state)
 	buf_done(&data);
 }
 
+static void what_arrives_while_it_is_measured_counts(void **state)
+{
+	struct fixture *f = *state;
+	struct receive r = {.ev = &f->ev, .quota = 1000, .used = 950, .full = true};
+	uint64_t before = r.arrived;
+
+	/* It was not there yet when its directory was looked at. */
+	receive_count(&r, 600);
+	receive_measured(&r, 100, before);
+	assert_true(receive_over_quota(&r, 301));
+	assert_false(receive_over_quota(&r, 300));
+	/* The next one finds it. */
+	receive_measured(&r, 700, r.arrived);
+	assert_true(receive_over_quota(&r, 301));
+	assert_false(receive_over_quota(&r, 300));
+}
+
 static void free_space_is_left_to_others(void **state)
 {
 	struct fixture *f = *state;
@@ -733,6 +751,7 @@ int main(void)
 		T(a_message_has_so_many_characters_and_no_more),
 		T(a_submission_is_as_large_as_it_may_be_and_no_larger),
 		T(the_quota_counts_all_that_is_there),
+		T(what_arrives_while_it_is_measured_counts),
 		T(free_space_is_left_to_others),
 		T(a_refused_visitor_is_not_asked_for_the_body),
 		T(who_leaves_early_leaves_nothing),
