@@ -214,6 +214,29 @@ static const struct field in_Create[] = {
 	  "refused."),
 	END,
 };
+static const struct field in_Import[] = {
+	T("mode", type_mode, 0, "What it does."),
+	F("name", STRING, 0, "What it shall be called."),
+	F("paths", STRING, NULLABLE | ARRAY, "As for Create, descriptors too."),
+	F("handover", STRING, NULLABLE, "As for Create."),
+	F("options", OBJECT, NULLABLE, "By name, as in the section on options."),
+	F("adopt", BOOL, NULLABLE, "As for Create."),
+	F("onion", STRING, NULLABLE,
+	  "Its address, 56 characters. null: made out of the key, by Tor."),
+	F("onion_key", STRING, NULLABLE,
+	  "What the address is made of: the 64 bytes of an expanded Ed25519 secret key in base64, "
+	  "as ADD_ONION has them. null: a new one is made."),
+	T("keys", type_key, NULLABLE | ARRAY,
+	  "The private keys that open it; none: one is made unless it is public."),
+	F("check_only", BOOL, NULLABLE,
+	  "Make nothing, only tell what would be refused at once; there is no service in the "
+	  "answer."),
+	END,
+};
+static const struct field out_Import[] = {
+	T("service", type_service, NULLABLE, "The service as it is now."),
+	END,
+};
 #define out_Create  out_service
 #define in_Start    in_name
 #define out_Start   out_service
@@ -438,6 +461,10 @@ static const struct field out_InboxOpen[] = {
 	  "Makes a service, stopped. Its address and private key are made with it and never "     \
 	  "change; if no tor answers, the address is made when one does. Paths without "          \
 	  "descriptors are taken from root and the daemon's own user only.")                      \
+	X(Import, CONTROL, METHOD_DESCRIPTORS,                                                    \
+	  "Makes a service, stopped, that was served elsewhere: at its address, with its "        \
+	  "private keys. If Tor answers, it tells whether key and address fit together; else "    \
+	  "that shows at the first start.")                                                       \
 	X(Start, CONTROL, 0,                                                                      \
 	  "Starts a service and remembers it: it comes back after a crash or reboot. "            \
 	  "Answers when the start is under way; Wait tells when it can be reached.")              \

@@ -5,6 +5,7 @@
 
 const struct rpc_method rpc_methods[] = {
 	{"Create", rpc_create},
+	{"Import", rpc_import},
 	{"Start", rpc_start},
 	{"Stop", rpc_stop},
 	{"Restart", rpc_restart},

@@ -125,28 +125,61 @@ static int check_path_options(const struct rpc_call *call, const json_t *options
 					 "without it reports are not signed", err);
 }
 
-void rpc_create(struct rpc_call *call, void *ud)
+/* What Create and Import have in common. */
+static int read_create(struct rpc_call *call, const struct rpc_env *env, struct manager_create *ret,
+		       struct error *err)
 {
-	struct rpc_env *env = ud;
-	struct rpc_pending *p = rpc_pending_new(call, env);
-	struct error err = ERROR_INIT;
 	const json_t *options = json_object_get(call->params, "options");
-	struct manager_create create = {
+
+	*ret = (struct manager_create){
 		.name = rpc_string(call, "name"),
 		.mode = rpc_string(call, "mode"),
 		.options = json_is_object(options) ? options : NULL,
 		.ephemeral = rpc_bool(call, "ephemeral"),
 		.adopt = rpc_bool(call, "adopt"),
 	};
+	int r = check_path_options(call, options, err);
 
-	p->bind = create.ephemeral;
-	if (check_path_options(call, options, &err) < 0 ||
-	    rpc_content(call, env, &create, &err) < 0 ||
+	return r < 0 ? r : rpc_content(call, env, ret, err);
+}
+
+void rpc_create(struct rpc_call *call, void *ud)
+{
+	struct rpc_env *env = ud;
+	struct rpc_pending *p = rpc_pending_new(call, env);
+	struct error err = ERROR_INIT;
+	struct manager_create create;
+
+	p->bind = rpc_bool(call, "ephemeral");
+	if (read_create(call, env, &create, &err) < 0 ||
 	    manager_create(env->manager, &create, rpc_pending_done, p, &err) < 0) {
 		rpc_pending_refuse(p, &err);
 		return;
 	}
 	rpc_content_taken(call, &create);
+}
+
+void rpc_import(struct rpc_call *call, void *ud)
+{
+	struct rpc_env *env = ud;
+	struct rpc_pending *p = rpc_pending_new(call, env);
+	struct error err = ERROR_INIT;
+	struct manager_create create;
+	bool check_only = rpc_bool(call, "check_only");
+	int r = read_create(call, env, &create, &err);
+
+	create.identity = call->params;
+	if (r == 0) {
+		r = check_only ? manager_check_create(env->manager, &create, &err)
+			       : manager_create(env->manager, &create, rpc_pending_done, p, &err);
+	}
+	if (r < 0) {
+		rpc_pending_refuse(p, &err);
+	} else if (check_only) {
+		rpc_pending_done(p, NULL, NULL);
+	} else {
+		rpc_content_taken(call, &create);
+	}
 }
 
 void rpc_start(struct rpc_call *call, void *ud)

@@ -81,6 +81,36 @@ static bool port_taken(struct manager *m, uint64_t self, uint16_t port)
 	return false;
 }
 
+static bool same_onion(const struct service_row *a, const struct service_row *b)
+{
+	return (a->onion && b->onion && strcmp(a->onion, b->onion) == 0) ||
+	       (a->has_onion_key && b->has_onion_key &&
+		crypto_equal(a->onion_key, b->onion_key, ONION_KEY_SIZE));
+}
+
+/* Two services cannot have one address, and its onion must not be touched while it is served. */
+static int check_onion_is_new(const struct manager *m, const struct service_row *row,
+			      struct error *err)
+{
+	const char *name = NULL;
+
+	list_for_each (it, &m->services) {
+		const struct service *svc = list_entry(it, const struct service, link);
+
+		name = same_onion(svc->row, row) ? svc->row->name : name;
+	}
+	list_for_each (it, &m->creations) {
+		const struct creation *c = list_entry(it, const struct creation, link);
+
+		name = same_onion(c->row, row) ? c->row->name : name;
+	}
+	if (name) {
+		return error_set_kind(err, EEXIST, ERROR_NAME_IN_USE, name, NULL,
+				      "the service %s is there already with this address", name);
+	}
+	return 0;
+}
+
 static bool port_is_free(uint16_t port)
 {
 	struct sockaddr_in addr = {.sin_family = AF_INET,
@@ -190,6 +220,53 @@ static void on_key(void *ud, const struct error *err, const char *address, const
 	save(c);
 }
 
+static void wrong_address(struct creation *c, const char *address)
+{
+	struct error err = ERROR_INIT;
+
+	error_set_kind(&err, EINVAL, ERROR_INVALID_VALUE, "onion", "not that of the key",
+		       "the key makes the address %s.onion, not %s.onion: one of them is damaged",
+		       address, c->row->onion);
+	creation_end(c, &err, NULL);
+	error_done(&err);
+}
+
+/* Of a key from elsewhere. A tor that cannot tell now will when the service is started. */
+static void on_address(void *ud, const struct error *err, const char *address, const uint8_t *key)
+{
+	struct creation *c = ud;
+	bool later = err && err->kind == ERROR_TOR_UNAVAILABLE && c->row->onion;
+
+	(void)key;
+	c->key_req = NULL;
+	if (err && !later) {
+		creation_end(c, err, NULL);
+	} else if (!err && c->row->onion && strcmp(c->row->onion, address) != 0) {
+		wrong_address(c, address);
+	} else {
+		c->row->onion = c->row->onion ? c->row->onion : xstrdup(address);
+		save(c);
+	}
+}
+
+static void ask_tor(struct creation *c)
+{
+	struct tor *tor = c->m->tor;
+
+	c->key_req = c->row->has_onion_key
+			     ? tor_find_address(tor, c->row->onion_key, KEY_WAIT_MS, on_address, c)
+			     : tor_make_key(tor, KEY_WAIT_MS, on_key, c);
+}
+
+static void end_by_stop(struct creation *c)
+{
+	struct error stopping = ERROR_INIT;
+
+	refuse_if_stopping(c->m, &stopping);
+	creation_end(c, &stopping, NULL);
+	error_done(&stopping);
+}
+
 static void on_checked(void *ud, const struct error *err)
 {
 	struct creation *c = ud;
@@ -197,13 +274,9 @@ static void on_checked(void *ud, const struct error *err)
 	if (err) {
 		creation_end(c, err, NULL);
 	} else if (c->m->stopping) {
-		struct error stopping = ERROR_INIT;
-
-		refuse_if_stopping(c->m, &stopping);
-		creation_end(c, &stopping, NULL);
-		error_done(&stopping);
+		end_by_stop(c);
 	} else if (c->m->tor) {
-		c->key_req = tor_make_key(c->m->tor, KEY_WAIT_MS, on_key, c);
+		ask_tor(c);
 	} else {
 		save(c);
 	}
@@ -222,8 +295,13 @@ void creations_cancel(struct manager *m)
 	list_for_each_safe (it, &m->creations) {
 		struct creation *c = list_entry(it, struct creation, link);
 
-		if (c->key_req) {
-			tor_key_cancel(take_ptr(c->key_req));
+		if (!c->key_req) {
+			continue;
+		}
+		tor_key_cancel(take_ptr(c->key_req));
+		if (c->row->has_onion_key && !c->row->onion) {
+			end_by_stop(c); /* half of an identity is none */
+		} else {
 			save(c);
 		}
 	}
@@ -341,17 +419,51 @@ static int check_create(struct manager *m, const struct manager_create *create, 
 	return 0;
 }
 
-int manager_create(struct manager *m, const struct manager_create *create, manager_done_fn *cb,
-		   void *ud, struct error *err)
+/* A row with the identity that is given, or one to be made. */
+static int begin_row(struct manager *m, const struct manager_create *create,
+		     struct service_row **ret, struct error *err)
 {
-	const json_t *port = json_object_get(create->options, "port");
+	struct service_row *row;
 	int r = check_create(m, create, err);
 
 	if (r < 0) {
 		return r;
 	}
+	row = xnew(struct service_row);
+	if (create->identity) {
+		r = import_identity(m, create->identity, row, err);
+	}
+	if (r == 0) {
+		r = check_onion_is_new(m, row, err);
+	}
+	if (r < 0) {
+		service_row_free(row);
+		return r;
+	}
+	*ret = row;
+	return 0;
+}
+
+int manager_check_create(struct manager *m, const struct manager_create *create, struct error *err)
+{
+	struct service_row *row = NULL;
+	int r = begin_row(m, create, &row, err);
+
+	service_row_free(row);
+	return r;
+}
+
+int manager_create(struct manager *m, const struct manager_create *create, manager_done_fn *cb,
+		   void *ud, struct error *err)
+{
+	const json_t *port = json_object_get(create->options, "port");
+	struct service_row *row = NULL;
+	int r = begin_row(m, create, &row, err);
+
+	if (r < 0) {
+		return r;
+	}
 	struct creation *c = xnew(struct creation);
-	struct service_row *row = xnew(struct service_row);
 
 	c->m = m;
 	c->row = row;

@@ -605,8 +605,11 @@ void manager_stop(struct manager *m, bool cut, void (*stopped)(void *ud), void *
 		m->stopping = true;
 		m->stopped = stopped;
 		m->stopped_ud = ud;
+		/* First: else the end of the last creation would be taken for that of all. */
+		struct op *check = op_new(m, NULL, stop_checked, NULL);
+
 		creations_cancel(m);
-		op_finish_later(op_new(m, NULL, stop_checked, NULL));
+		op_finish_later(check);
 	}
 	list_for_each (it, &m->services) {
 		struct service *svc = list_entry(it, struct service, link);

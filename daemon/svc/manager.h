@@ -75,6 +75,8 @@ struct manager_create {
 	 */
 	const int *fds;
 	const uid_t *owner; /* who chose the paths, if not one of these two; else NULL */
+	/* "onion", "onion_key" and "keys" as of Import: kept instead of made; or NULL. */
+	const json_t *identity;
 	/* What is served is this copy, and the paths only say where it came from; or NULL. */
 	struct handover *handover;
 };
@@ -82,6 +84,8 @@ struct manager_create {
 /* cb: it exists, its address made (or to come, if no tor answered: no error then). */
 int manager_create(struct manager *m, const struct manager_create *create, manager_done_fn *cb,
 		   void *ud, struct error *err);
+/* Would it be refused at once? Nothing is made. */
+int manager_check_create(struct manager *m, const struct manager_create *create, struct error *err);
 /* cb: it is wanted, that is on disk, and the start is under way. */
 int manager_start(struct manager *m, struct service *svc, manager_done_fn *cb, void *ud,
 		  struct error *err);

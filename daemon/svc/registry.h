@@ -81,3 +81,9 @@ int get_content(struct manager *m, const struct manager_create *what, content_go
 		struct error *err);
 /* Makes the first key of a private service that has none. (keys.c) */
 void ensure_client_key(struct service_row *row);
+/*
+ * Address and keys as Import takes them, into a new row, as far as they are given; row is
+ * the caller's to free also after an error. (import.c)
+ */
+int import_identity(const struct manager *m, const json_t *from, struct service_row *row,
+		    struct error *err);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * New onion keys. Tor makes them, for there is no Ed25519 in the daemon's own
- * library: ADD_ONION NEW, and DEL_ONION at once. A descriptor would be uploaded a second later
- * at the earliest, so nobody learns of the onion.
+ * Onion keys. Tor makes them, and tells the address of one from elsewhere, for there is
+ * no Ed25519 in the daemon's own library: ADD_ONION, and DEL_ONION at once. A descriptor
+ * would be uploaded a second later at the earliest, so nobody learns of the onion.
  */
 #include <errno.h>
 #include <string.h>
@@ -21,6 +21,7 @@ struct tor_key_req {
 	enum { KEY_WAITING, KEY_MAKING, KEY_REMOVING, KEY_DONE } step;
 	struct error err;
 	char address[ONION_ADDRESS_LEN + 1];
+	bool given; /* the key: only its address is asked for */
 	uint8_t key[ONION_KEY_SIZE];
 };
 
@@ -41,15 +42,20 @@ static void done(struct tor_key_req *q)
 
 static void unavailable(struct tor_key_req *q, const char *why)
 {
-	error_set_kind(&q->err, EAGAIN, ERROR_TOR_UNAVAILABLE, why, NULL,
-		       "Tor cannot make a key now: %s", why);
+	error_set_kind(&q->err, EAGAIN, ERROR_TOR_UNAVAILABLE, why, NULL, "Tor cannot %s now: %s",
+		       q->given ? "tell the address" : "make a key", why);
 	done(q);
 }
 
-struct tor_key_req *tor_make_key(struct tor *t, unsigned wait_ms, tor_key_fn *cb, void *ud)
+static struct tor_key_req *request(struct tor *t, const uint8_t *key, unsigned wait_ms,
+				   tor_key_fn *cb, void *ud)
 {
 	struct tor_key_req *q = xnew(struct tor_key_req);
 
+	if (key) {
+		q->given = true;
+		memcpy(q->key, key, ONION_KEY_SIZE);
+	}
 	q->tor = t;
 	q->cb = cb;
 	q->ud = ud;
@@ -62,6 +68,17 @@ struct tor_key_req *tor_make_key(struct tor *t, unsigned wait_ms, tor_key_fn *cb
 	}
 	tor_wake(t);
 	return q;
+}
+
+struct tor_key_req *tor_make_key(struct tor *t, unsigned wait_ms, tor_key_fn *cb, void *ud)
+{
+	return request(t, NULL, wait_ms, cb, ud);
+}
+
+struct tor_key_req *tor_find_address(struct tor *t, const uint8_t key[ONION_KEY_SIZE],
+				     unsigned wait_ms, tor_key_fn *cb, void *ud)
+{
+	return request(t, key, wait_ms, cb, ud);
 }
 
 void tor_key_cancel(struct tor_key_req *req)
@@ -95,12 +112,31 @@ static bool read_key(struct tor_key_req *q, const struct ctl_reply *reply)
 		id = id.p ? id : ctl_value(text, "ServiceID");
 		key = key.p ? key : ctl_value(text, "PrivateKey");
 	}
-	if (id.n != ONION_ADDRESS_LEN || !span_starts(key, SPAN("ED25519-V3:")) ||
-	    base32_decode(id, unused, ONION_ADDRESS_LEN * 5 / 8) < 0) {
+	if (id.n != ONION_ADDRESS_LEN || base32_decode(id, unused, ONION_ADDRESS_LEN * 5 / 8) < 0) {
 		return false;
 	}
 	memcpy(q->address, id.p, id.n);
-	return base64_decode(span_from(key, strlen("ED25519-V3:")), q->key, sizeof(q->key)) == 0;
+	if (q->given) {
+		return true;
+	}
+	return span_starts(key, SPAN("ED25519-V3:")) &&
+	       base64_decode(span_from(key, strlen("ED25519-V3:")), q->key, sizeof(q->key)) == 0;
+}
+
+/* Of a key from elsewhere: 550 is that its onion is there already, 51x that it is none. */
+static void refused(struct tor_key_req *q, const struct ctl_reply *reply)
+{
+	_cleanup_free_ char *why = ctl_printable(reply->lines[0].text);
+
+	if (q->given && reply->code == 550) {
+		unavailable(q, "another program has this onion open there; stop it first");
+	} else if (q->given && reply->code / 10 == 51) {
+		error_set_kind(&q->err, EINVAL, ERROR_INVALID_VALUE, "onion_key", why,
+			       "Tor does not take the key: %s", why);
+		done(q);
+	} else {
+		unavailable(q, why);
+	}
 }
 
 static void on_made(void *ud, const struct ctl_reply *reply)
@@ -109,9 +145,7 @@ static void on_made(void *ud, const struct ctl_reply *reply)
 	struct tor *t = q->tor;
 
 	if (!ctl_is_ok(reply)) {
-		_cleanup_free_ char *why = ctl_printable(reply->lines[0].text);
-
-		unavailable(q, why);
+		refused(q, reply);
 	} else if (!read_key(q, reply)) {
 		/* An onion that is not known by name goes with the connection. */
 		ctl_fail(t->conn, "tor's answer to ADD_ONION makes no sense");
@@ -120,6 +154,26 @@ static void on_made(void *ud, const struct ctl_reply *reply)
 		q->step = KEY_REMOVING;
 	}
 	tor_pump(t);
+}
+
+static void send_add(struct tor_key_req *q)
+{
+	struct buf line = BUF_INIT;
+
+	buf_add_str(&line, "ADD_ONION ");
+	if (q->given) {
+		char *p;
+
+		buf_add_str(&line, "ED25519-V3:");
+		p = buf_reserve(&line, BASE64_LEN(ONION_KEY_SIZE));
+		base64_encode(q->key, ONION_KEY_SIZE, p);
+		line.len += BASE64_LEN(ONION_KEY_SIZE);
+	} else {
+		buf_add_str(&line, "NEW:ED25519-V3");
+	}
+	buf_add_str(&line, " Port=80,127.0.0.1:1");
+	q->step = KEY_MAKING;
+	ctl_send(q->tor->conn, &line, on_made, q);
 }
 
 bool keys_send(struct tor *t)
@@ -136,9 +190,7 @@ bool keys_send(struct tor *t)
 		struct tor_key_req *q = list_entry(it, struct tor_key_req, link);
 
 		if (q->step == KEY_WAITING) {
-			q->step = KEY_MAKING;
-			ctl_sendf(t->conn, on_made, q,
-				  "ADD_ONION NEW:ED25519-V3 Port=80,127.0.0.1:1");
+			send_add(q);
 			return true;
 		}
 	}

@@ -74,6 +74,12 @@ void tor_stop(struct tor *t, void (*stopped)(void *ud), void *ud);
 struct tor_key_req;
 typedef void tor_key_fn(void *ud, const struct error *err, const char *address, const uint8_t *key);
 struct tor_key_req *tor_make_key(struct tor *t, unsigned wait_ms, tor_key_fn *cb, void *ud);
+/*
+ * The address of a key from elsewhere, likewise; cb gets that key too. Not known while
+ * somebody has its onion open at the same tor (TOR_UNAVAILABLE). INVALID_VALUE: it is no key.
+ */
+struct tor_key_req *tor_find_address(struct tor *t, const uint8_t key[ONION_KEY_SIZE],
+				     unsigned wait_ms, tor_key_fn *cb, void *ud);
 void tor_key_cancel(struct tor_key_req *req);
 
 /* --- onions --- */

@@ -22,6 +22,7 @@ struct world {
 	bool answered;
 	int code;
 	struct service *svc;
+	bool mute;      /* tor leaves ADD_ONION of a key from elsewhere without an answer */
 	bool silent;    /* tor leaves ADD_ONION NEW without an answer */
 	unsigned asked; /* for keys */
 };
@@ -46,6 +47,15 @@ static void run_until_asked(struct world *w, unsigned times)
 {
 	uv_timer_start(&w->deadline, too_late, 30000, 0);
 	while (w->asked < times) {
+		uv_run(&w->loop, UV_RUN_ONCE);
+	}
+	uv_timer_stop(&w->deadline);
+}
+
+static void run_until_said(struct world *w, const char *text)
+{
+	uv_timer_start(&w->deadline, too_late, 30000, 0);
+	while (!w->fake.log.len || !strstr(w->fake.log.p, text)) {
 		uv_run(&w->loop, UV_RUN_ONCE);
 	}
 	uv_timer_stop(&w->deadline);
@@ -93,6 +103,9 @@ static bool script(struct fake_conn *c, const char *line, void *ud)
 	struct world *w = ud;
 
 	(void)c;
+	if (w->mute && fake_begins(line, "ADD_ONION ED25519")) {
+		return true;
+	}
 	if (!fake_begins(line, "ADD_ONION NEW")) {
 		return false;
 	}
@@ -259,6 +272,92 @@ static void a_daemon_ends_while_tor_makes_keys_for_stopped_services(void **state
 	open_daemon(w);
 }
 
+/* --- identities from elsewhere --- */
+
+#define NOT_TOLD ""
+
+/* At the fake the address is the key's beginning: here all zero, but for the version. */
+static json_t *identity(const char *address)
+{
+	uint8_t key[ONION_KEY_SIZE] = {0};
+	char text[BASE64_LEN(ONION_KEY_SIZE) + 1];
+
+	key[34] = 3; /* the version, of an address */
+	base64_encode(key, sizeof(key), text);
+	json_t *o = json_pack("{s:s, s:[]}", "onion_key", text, "keys");
+
+	if (address[0]) {
+		json_object_set_new(o, "onion", json_string(address));
+	}
+	return o;
+}
+
+static const char zero_address[] = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaad";
+static const char other_address[] = "baaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaad";
+
+static int begin_import(struct world *w, const char *name, const char *address, struct error *err)
+{
+	json_t *from = identity(address);
+	struct manager_create c = {.name = name, .mode = "chat", .identity = from};
+	int r = manager_create(w->m, &c, done, w, err);
+
+	json_decref(from);
+	return r;
+}
+
+static void an_imported_key_has_the_address_that_tor_says(void **state)
+{
+	struct world *w = *state;
+
+	assert_int_equal(begin_import(w, "room", other_address, NULL), 0);
+	assert_int_equal(finish(w, 0), EINVAL);
+	assert_null(manager_find(w->m, "room"));
+	assert_int_equal(begin_import(w, "room", NOT_TOLD, NULL), 0);
+	assert_int_equal(finish(w, 0), 0);
+	_cleanup_free_ char *onion = member(w->svc, "onion");
+
+	assert_string_equal(onion, zero_address);
+	assert_int_equal(w->fake.onions.len, 0);
+}
+
+static void two_services_never_have_one_identity(void **state)
+{
+	_cleanup_error_ struct error err = ERROR_INIT;
+	struct world *w = *state;
+
+	assert_int_equal(begin_import(w, "room", zero_address, NULL), 0);
+	/* Also while the first is not there yet, and without its address. */
+	assert_int_equal(begin_import(w, "hall", NOT_TOLD, &err), -EEXIST);
+	assert_int_equal(finish(w, 0), 0);
+	assert_int_equal(begin_import(w, "hall", NOT_TOLD, &err), -EEXIST);
+	assert_int_equal(err.kind, ERROR_NAME_IN_USE);
+	assert_string_equal(err.param[0], "room");
+}
+
+static void an_import_ends_with_the_daemon_unless_it_is_whole(void **state)
+{
+	struct world *w = *state;
+
+	w->mute = true;
+	assert_int_equal(begin_import(w, "half", NOT_TOLD, NULL), 0);
+	run_until_said(w, "ADD_ONION ED25519");
+	close_daemon(w);
+	assert_true(w->answered && w->code != 0);
+	w->answered = false;
+	buf_clear(&w->fake.log);
+	open_daemon(w);
+	assert_null(manager_find(w->m, "half"));
+	assert_int_equal(begin_import(w, "whole", zero_address, NULL), 0);
+	run_until_said(w, "ADD_ONION ED25519");
+	close_daemon(w);
+	assert_true(w->answered && w->code == 0);
+	w->answered = false;
+	open_daemon(w);
+	_cleanup_free_ char *onion = member(manager_find(w->m, "whole"), "onion");
+
+	assert_string_equal(onion, zero_address);
+}
+
 /* --- private keys --- */
 
 static struct service *create(struct world *w, const char *name)
@@ -279,15 +378,6 @@ static void announce(struct world *w, struct service *svc)
 	uv_timer_start(&w->deadline, too_late, 30000, 0);
 	while (strcmp(service_state_text(svc), "running") != 0) {
 		fake_event(&w->fake, events);
-		uv_run(&w->loop, UV_RUN_ONCE);
-	}
-	uv_timer_stop(&w->deadline);
-}
-
-static void run_until_said(struct world *w, const char *text)
-{
-	uv_timer_start(&w->deadline, too_late, 30000, 0);
-	while (!w->fake.log.len || !strstr(w->fake.log.p, text)) {
 		uv_run(&w->loop, UV_RUN_ONCE);
 	}
 	uv_timer_stop(&w->deadline);
@@ -633,6 +723,9 @@ int main(void)
 		WITH_LOOP(an_address_is_made_when_tor_answers_at_last),
 		WITH_LOOP(a_service_deleted_while_tor_makes_its_key_is_not_told_of_it),
 		WITH_LOOP(a_daemon_ends_while_tor_makes_keys_for_stopped_services),
+		WITH_LOOP(an_imported_key_has_the_address_that_tor_says),
+		WITH_LOOP(two_services_never_have_one_identity),
+		WITH_LOOP(an_import_ends_with_the_daemon_unless_it_is_whole),
 		WITH_LOOP(a_new_key_is_published_and_cuts_nobody),
 		WITH_LOOP(
 			a_key_that_is_taken_back_closes_the_circuits_before_the_others_are_let_in),

@@ -35,6 +35,7 @@ struct fixture {
 	struct seen seen[MANY];
 	unsigned removed, keys, key_errors;
 	char *key_error;
+	enum error_kind key_error_kind;
 	/* for scripts */
 	const char *at;  /* answer commands that begin so... */
 	const char *say; /* ...with this */
@@ -246,6 +247,7 @@ static void on_key(void *ud, const struct error *err, const char *address, const
 		f->key_errors++;
 		free(f->key_error);
 		f->key_error = xstrdup(error_text(err));
+		f->key_error_kind = err->kind;
 		return;
 	}
 	fake_address(key, expected);
@@ -1206,6 +1208,43 @@ static void a_refused_key_is_an_error(void **state)
 	assert_non_null(strstr(f->key_error, "No entropy"));
 }
 
+static const uint8_t elsewhere[ONION_KEY_SIZE] = {1, 2, 3};
+
+static void tor_tells_the_address_of_a_key_from_elsewhere(void **state)
+{
+	struct fixture *f = *state;
+
+	begin(f);
+	tor_find_address(f->tor, elsewhere, 10000, on_key, f);
+	RUN_UNTIL(f, f->keys == 1);
+	assert_true(said(f, "ADD_ONION ED25519-V3:AQIDAAAA"));
+	assert_int_equal(f->fake.dels, 1);
+	assert_int_equal(f->fake.onions.len, 0);
+}
+
+static void a_key_that_is_none_or_in_use_is_told_so(void **state)
+{
+	static const struct {
+		const char *reply, *sentence;
+		enum error_kind kind;
+	} cases[] = {
+		{"550 Onion address collision\r\n", "another program", ERROR_TOR_UNAVAILABLE},
+		{"513 Failed to decode ED25519-V3 key\r\n", "does not take", ERROR_INVALID_VALUE},
+		{"551 Failed to generate key\r\n", "cannot tell", ERROR_TOR_UNAVAILABLE},
+	};
+	struct fixture *f = *state;
+
+	begin(f);
+	for (unsigned i = 0; i < ARRAY_SIZE(cases); i++) {
+		script(f, "ADD_ONION ED25519", cases[i].reply);
+		tor_find_address(f->tor, elsewhere, 10000, on_key, f);
+		RUN_UNTIL(f, f->key_errors == i + 1);
+		assert_non_null(strstr(f->key_error, cases[i].sentence));
+		assert_int_equal(f->key_error_kind, cases[i].kind);
+	}
+	assert_int_equal(f->fake.dels, 0); /* what is another's stays */
+}
+
 static void a_cancelled_key_is_never_told(void **state)
 {
 	struct fixture *f = *state;
@@ -1321,6 +1360,8 @@ int main(void)
 		T(a_key_is_waited_for_so_long_and_no_longer),
 		T(nonsense_for_a_key_is_tried_again),
 		T(a_refused_key_is_an_error),
+		T(tor_tells_the_address_of_a_key_from_elsewhere),
+		T(a_key_that_is_none_or_in_use_is_told_so),
 		T(a_cancelled_key_is_never_told),
 		T(so_many_keys_wait_and_no_more),
 		T(stopping_at_any_step_answers_everybody_once),
