@@ -183,6 +183,16 @@ static void refuse(struct intake *in, enum refusal why)
 	tell_refusal(in, why);
 }
 
+static void refuse_for(struct intake *in, int error)
+{
+	enum refusal why = refusal_of(error);
+
+	if (why == REFUSED_FAILED) {
+		receive_tell_trouble(in->r, error);
+	}
+	refuse(in, why);
+}
+
 /* --- the body --- */
 
 static enum refusal count_bytes(void *ud, size_t n)
@@ -332,7 +342,7 @@ static void admitted(struct intake *in)
 		receive_measured(r, in->measured, in->arrived_before);
 	}
 	if (in->result < 0 || (in->expected && receive_over_quota(r, in->expected))) {
-		refuse(in, in->result < 0 ? refusal_of(in->result) : REFUSED_FULL);
+		refuse_for(in, in->result < 0 ? in->result : -ENOSPC);
 		return;
 	}
 	in->step = INTAKE_READ;
@@ -343,7 +353,7 @@ static void admitted(struct intake *in)
 static void written(struct intake *in)
 {
 	if (in->result < 0) {
-		refuse(in, refusal_of(in->result));
+		refuse_for(in, in->result);
 		return;
 	}
 	write_next(in);
@@ -360,6 +370,7 @@ static void written(struct intake *in)
 /* Moved, or not: what was written down is settled either way. */
 static void committed(struct intake *in)
 {
+	receive_tell_trouble(in->r, in->result);
 	if (in->result < 0) {
 		tell_refusal(in, REFUSED_FAILED);
 	} else {
@@ -388,7 +399,7 @@ static bool fits_quota(struct intake *in)
 static void settled(struct intake *in)
 {
 	if (in->result < 0) {
-		refuse(in, refusal_of(in->result));
+		refuse_for(in, in->result);
 	} else if (!fits_quota(in)) {
 		in->r->full = true;
 		refuse(in, REFUSED_FULL);
@@ -401,6 +412,7 @@ static void settled(struct intake *in)
 static void intended(struct intake *in)
 {
 	if (in->result < 0) {
+		receive_tell_trouble(in->r, in->result);
 		refuse(in, REFUSED_FAILED);
 	} else {
 		in->step = INTAKE_COMMIT;

@@ -71,6 +71,8 @@ struct mode_host {
 	void (*inbox_finish)(void *ud, int64_t id, mode_finished_fn *cb, void *cb_ud);
 	/* A submission has come in and is where it belongs; id: its number (submissions.h). */
 	void (*submission)(void *ud, uint64_t id, unsigned files, bool message);
+	/* What notice says is another. May be NULL. */
+	void (*noticed)(void *ud);
 	/* Chat: so many people are in the room now. A few times a second at most. */
 	void (*members)(void *ud, unsigned n);
 	void *ud;

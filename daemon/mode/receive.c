@@ -259,6 +259,7 @@ static void free_if_over(struct receive *r)
 	json_decref(r->encrypt_to);
 	free(r->title);
 	free(r->data_dir);
+	free(r->notice);
 	free(r);
 }
 
@@ -308,6 +309,26 @@ void receive_measured(struct receive *r, uint64_t used, uint64_t arrived_before)
 	r->full = false;
 	r->used = used + (r->arrived - arrived_before);
 	r->measured_ms = ev_now_ms(r->ev);
+}
+
+void receive_tell_trouble(struct receive *r, int error)
+{
+	if (error == r->trouble) {
+		return;
+	}
+	r->trouble = error;
+	free(r->notice);
+	r->notice = error ? xasprintf("submissions cannot be kept: %s", strerror(-error)) : NULL;
+	if (r->host.noticed && !r->stopping) {
+		r->host.noticed(r->host.ud);
+	}
+}
+
+static const char *receive_notice(const struct mode *m)
+{
+	return ((const struct receive *)(const void *)((const char *)m -
+						       offsetof(struct receive, mode)))
+		->notice;
 }
 
 static unsigned receive_active(const struct mode *m)
@@ -383,4 +404,5 @@ const struct mode_ops mode_receive = {
 	.request = receive_request,
 	.stop = receive_stop,
 	.active = receive_active,
+	.notice = receive_notice,
 };

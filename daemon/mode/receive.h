@@ -36,6 +36,8 @@ struct receive {
 	bool full;            /* something was refused: measure again */
 	uint64_t coming;      /* bytes that have come of submissions on their way */
 	int64_t last_us;      /* the time in the last name that was given */
+	int trouble;          /* why the last submission could not be kept: 0, or -errno */
+	char *notice;         /* of that, or NULL */
 
 	unsigned users;  /* intakes, jobs and calls of the host that are not over */
 	unsigned active; /* intakes that do not wait for their sender */
@@ -57,6 +59,11 @@ void receive_count(struct receive *r, uint64_t size);
  * next measurement, than not at all.
  */
 void receive_measured(struct receive *r, uint64_t used, uint64_t arrived_before);
+/*
+ * The last submission failed for a reason that its owner should hear of, -errno, or 0:
+ * it was kept. A full disk is none: who sends too much learns that alone.
+ */
+void receive_tell_trouble(struct receive *r, int error);
 /* The page, with a result to show. */
 void receive_respond_page(struct receive *r, struct http_req *req, int status, struct span flash,
 			  bool is_error);

@@ -5,10 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "proto/base/alloc.h"
 
 /* Transfers in the history one by one, a second. */
 #define LISTED_A_SECOND 10
+#define NOTICE_LOG_MS   (600 * 1000u)
 
 /* Transfers of a busy second, as one entry: a flood of them does not push the history out. */
 void service_tell_rest(struct service *svc)
@@ -103,6 +105,20 @@ static void host_failed(void *ud, const struct error *why)
 	service_fail(ud, error_text(why));
 }
 
+/* Visitors may bring it about again and again: the log hears of it now and then. */
+static void host_noticed(void *ud)
+{
+	struct service *svc = ud;
+	const char *notice = svc->mode->ops->notice(svc->mode);
+	uint64_t now = ev_now_ms(manager_ev(svc->m));
+
+	service_show_notice(svc);
+	if (notice && (!svc->notice_ms || now - svc->notice_ms >= NOTICE_LOG_MS)) {
+		svc->notice_ms = now;
+		log_warning("service %s: %s", svc->row->name, notice);
+	}
+}
+
 static void host_cache_put(void *ud, const char *key, struct span value)
 {
 	struct service *svc = ud;
@@ -151,10 +167,16 @@ static void host_members(void *ud, unsigned n)
 struct mode_host service_host(struct service *svc)
 {
 	return (struct mode_host){
-		SERVICE_INBOX_HOST,          .transfer_id = host_transfer_id,
-		.transfer = host_transfer,   .served = host_served,
-		.completed = host_completed, .failed = host_failed,
-		.cache_put = host_cache_put, .cache_get = host_cache_get,
-		.members = host_members,     .ud = svc,
+		SERVICE_INBOX_HOST,
+		.transfer_id = host_transfer_id,
+		.transfer = host_transfer,
+		.served = host_served,
+		.completed = host_completed,
+		.failed = host_failed,
+		.cache_put = host_cache_put,
+		.cache_get = host_cache_get,
+		.members = host_members,
+		.noticed = host_noticed,
+		.ud = svc,
 	};
 }

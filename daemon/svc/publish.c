@@ -154,7 +154,7 @@ static void change_end(struct content_change *c)
 static void change_over(struct content_change *c);
 
 /* What is left out of the new content is told as it was of the old. */
-static void show_notice(struct service *svc)
+void service_show_notice(struct service *svc)
 {
 	if (svc->state == SERVICE_RUNNING && svc->mode && svc->mode->ops->notice) {
 		service_set_state(svc, SERVICE_RUNNING, svc->mode->ops->notice(svc->mode));
@@ -202,7 +202,7 @@ static void row_saved(void *ud, const struct error *err, struct service *svc)
 	}
 	copies_drop(svc->m, c->sources); /* the old ones */
 	tell_history(c);
-	show_notice(svc);
+	service_show_notice(svc);
 	change_end(c);
 }
 

@@ -65,6 +65,7 @@ struct service {
 	enum service_state state;
 	char *reason;
 	int64_t started_ms; /* wall time; 0: not up */
+	uint64_t notice_ms; /* monotonic: its last notice was logged; 0: none was */
 
 	struct mode *mode;
 	bool mode_ready;
@@ -152,6 +153,8 @@ const char *service_state_name(enum service_state state);
 struct mode_content *service_content_new(const struct service *svc);
 /* Its mode is gone: nobody is left who would have to change over. */
 void service_content_mode_gone(struct service *svc);
+/* What its mode has to say to people is shown, if it runs. */
+void service_show_notice(struct service *svc);
 
 /* --- inbox.c: what a dropbox asks of its service --- */
 void host_inbox_pending(void *ud, mode_pending_fn *cb, void *cb_ud);

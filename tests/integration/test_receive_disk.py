@@ -79,6 +79,7 @@ def test_a_full_disk_refuses_and_serves_again_when_there_is_room(daemon, disk):
         except OSError:
             pass
     assert ajax(address, ('text', None, b'hello'))[0] == 507
+    assert daemon.show('box')['reason'] is None  # who sends too much says nothing to the owner
     assert ajax(other, ('file[]', 'a', DATA))[0] == 200
     os.unlink(os.path.join(disk.path, 'filler'))
     assert ajax(address, ('text', None, b'hello'))[0] == 200
@@ -124,9 +125,15 @@ def test_a_disk_that_became_read_only_refuses_until_it_is_not(daemon, disk):
     disk.remount('ro')
     status, said = ajax(address, ('file[]', 'a', DATA), ('text', None, b'two'))
     assert status == 500 and 'error_flashes' in said
+    assert ajax(address, ('text', None, b'three'))[0] == 500
+    # Its owner hears of it, once, and nothing of the visitor.
+    trouble = 'submissions cannot be kept: Read-only file system'
+    assert daemon.show('box')['state'] == 'running' and daemon.show('box')['reason'] == trouble
+    assert daemon.log().count(f'warning: service box: {trouble}') == 1
     assert daemon.json('inbox', 'list', 'box')[0]['message'] is True
     disk.remount('rw')
     assert ajax(address, ('file[]', 'a', DATA))[0] == 200
+    assert daemon.show('box')['reason'] is None
     assert sorted(len(files) for files, _ in submissions(disk.root)) == [0, 1]
 
 

@@ -580,6 +580,14 @@ static void nothing_is_kept_that_was_not_written_down(void **state)
 	turn_until(f, mode_receive.active(f->mode) == 0);
 	assert_disk(f, "");
 	assert_int_equal(f->submissions, 0);
+	/* Whom the page tells people to inform knows why, until one is kept. */
+	assert_string_equal(mode_receive.notice(f->mode),
+			    "submissions cannot be kept: Input/output error");
+	f->refuse_intents = false;
+	add_part(&b, FILE_A, SPAN("x"));
+	add_end(&b);
+	assert_ajax(f, &b, 200, "{\"info_flashes\":[\"Uploaded a.txt\"]}");
+	assert_null(mode_receive.notice(f->mode));
 }
 
 static void who_leaves_late_is_not_forgotten(void **state)
