@@ -48,7 +48,7 @@ static void expect_close(struct ws_mem *m, unsigned code)
 
 static void expect_nothing(struct ws_mem *m)
 {
-	struct ws_mem_frame_seen seen;
+	struct ws_mem_frame_seen seen = {0};
 
 	assert_int_equal(ws_mem_next(m, &seen), 0);
 	assert_int_equal(m->out_at, m->io.out.len);
@@ -288,7 +288,7 @@ static void frames_have_the_shortest_length(void **state)
 static void a_frame_is_written_over_many_turns(void **state)
 {
 	struct ws_mem *m = *state;
-	struct ws_mem_frame_seen seen;
+	struct ws_mem_frame_seen seen = {0};
 
 	ws_mem_greet(m);
 	m->io.room = 0;
@@ -420,7 +420,7 @@ static void floods_of_control_are_ended(void **state)
 {
 	struct ws_mem *m = *state;
 	unsigned pongs = 0;
-	struct ws_mem_frame_seen seen;
+	struct ws_mem_frame_seen seen = {0};
 
 	ws_mem_greet(m);
 	for (unsigned i = 0; i < 1000 && !m->closed; i++) {
@@ -553,7 +553,7 @@ static void a_peer_that_answers_stays(void **state)
 	ws_mem_greet(m);
 	begin = uv_now(&m->loop);
 	while (uv_now(&m->loop) - begin < 200) {
-		struct ws_mem_frame_seen seen;
+		struct ws_mem_frame_seen seen = {0};
 
 		uv_run(&m->loop, UV_RUN_ONCE);
 		ws_mem_run(m);
@@ -570,7 +570,7 @@ static void a_peer_that_answers_stays(void **state)
 static void a_message_has_to_end(void **state)
 {
 	struct ws_mem *m = *state;
-	struct ws_mem_frame_seen seen;
+	struct ws_mem_frame_seen seen = {0};
 
 	hurry(m);
 	ws_mem_greet(m);

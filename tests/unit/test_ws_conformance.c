@@ -147,7 +147,7 @@ static const char *compare(struct ws_mem *m, const char *script)
 {
 	struct buf payload = BUF_INIT;
 	struct span rest = span_str(script), word;
-	struct ws_mem_frame_seen seen;
+	struct ws_mem_frame_seen seen = {0};
 	const char *wrong = NULL;
 	bool ends = false;
 
