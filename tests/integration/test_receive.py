@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import stat
+import threading
 
 import pytest
 
@@ -98,6 +99,44 @@ def test_limits_hold_to_the_byte(daemon):
         if not day.startswith('.'):
             shutil.rmtree(os.path.join(root, day))
     until(lambda: ajax(service['backend'], ('file[]', 'a', b'x' * 1000))[0] == 200, 'room again')
+
+
+def test_visitors_at_once_cannot_go_over_the_quota(daemon):
+    service = dropbox(daemon, 'box', '--quota', '1M')
+    root = service['options']['data_dir']
+    said = []
+
+    def visit():
+        for _ in range(8):
+            said.append(ajax(service['backend'], ('file[]', 'a', b'x' * 100_000))[0])
+    visitors = [threading.Thread(target=visit) for _ in range(6)]
+    for v in visitors:
+        v.start()
+    for v in visitors:
+        v.join()
+    assert len(said) == 48 and set(said) == {200, 507}
+    assert len(submissions(root)) == said.count(200) <= 10
+    # Those that were on their way together may have kept each other out, but nothing for good.
+    until(lambda: ajax(service['backend'], ('file[]', 'a', b'x' * 100_000))[0] == 507
+          and len(submissions(root)) == 10, 'it is used up to the end')
+
+
+def test_what_is_purged_while_visitors_send_is_gone(daemon):
+    service = dropbox(daemon)
+    root = service['options']['data_dir']
+    assert ajax(service['backend'], ('file[]', 'a', b'kept'))[0] == 200
+    body = form(('file[]', 'a', os.urandom(500_000)))
+    with Connection(service['backend']) as c:
+        c.send(f'POST /upload HTTP/1.1\r\nHost: {c.host}\r\nContent-Length: {len(body)}\r\n'
+               f'Content-Type: multipart/form-data; boundary={BOUNDARY}\r\n\r\n'
+               .encode() + body[:400_000])
+        until(lambda: any(os.path.isfile(p) and os.path.getsize(p) > 300_000
+                          for p in all_entries(root)), 'the upload is staged')
+        daemon.json('stop', '--now', 'box')
+        assert c.sock.recv(1) == b''
+        assert submissions(root) == [({'a': b'kept'}, None)]
+        daemon.json('delete', 'box', '--purge', '--yes')
+    assert not os.path.exists(root)
 
 
 def test_cut_uploads_leave_nothing(daemon):
