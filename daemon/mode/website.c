@@ -203,6 +203,7 @@ static struct mode *website_start(struct ev *ev, const struct mode_spec *spec,
 	w->room = xmalloc(FIND_ROOM);
 	bodies_init(&w->bodies);
 	list_init(&w->packing);
+	list_init(&w->slow.queue);
 	start_handles(w);
 	downloads_init(&w->downloads, ev, &w->host, false, 1, NULL, w);
 	look_at_content(w, mode_content_ref(spec->content));

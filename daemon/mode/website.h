@@ -10,6 +10,11 @@
 #include "mode/website_cache.h"
 #include "mode/website_find.h"
 
+/* More than that do not wait for a listing: 503. */
+#define WEBSITE_SLOW_MAX 1024u
+/* While so much text waits to be made smaller, further text is sent as it is. */
+#define WEBSITE_PACKING_BYTES (8u * 1024 * 1024)
+
 struct website {
 	struct mode mode;
 	struct ev *ev;
@@ -22,7 +27,14 @@ struct website {
 
 	struct site *site; /* what is served; NULL before ready */
 	struct bodies bodies;
-	struct list packing; /* struct errand, each making a body smaller */
+	struct list packing;    /* struct errand, each making a body smaller */
+	uint64_t packing_bytes; /* of the files that are made smaller */
+	/* What takes long, one after the other: listings, bodies that are made smaller. */
+	struct {
+		struct list queue; /* struct errand */
+		unsigned n;
+		bool busy;
+	} slow;
 	struct downloads downloads;
 	char *room; /* for looking up on the loop */
 	uint64_t turn;

@@ -23,6 +23,7 @@ struct errand {
 	struct http_req *req; /* NULL: gone meanwhile */
 	struct list link;     /* of the errands that make a body smaller, or that wait for one */
 	struct list waiting;  /* struct errand, for the same body */
+	struct list queued;   /* until its turn comes in the slow lane */
 	struct http_accept accept;
 	struct find f;
 	char *path, *room;
@@ -30,7 +31,11 @@ struct errand {
 	struct body_key key;
 	struct buf out; /* a page, or what a file became */
 	bool packed;    /* the page, that is */
+	bool found;     /* f is answered */
 	int result;
+	/* in the slow lane */
+	void (*run)(struct job *job);
+	void (*done)(struct job *job);
 };
 
 /* --- errands --- */
@@ -40,6 +45,7 @@ static void errand_free(struct errand *e)
 	struct website *w = e->w;
 
 	list_remove(&e->link);
+	list_remove(&e->queued);
 	close_fdp(&e->f.fd);
 	site_unref(e->site);
 	buf_done(&e->out);
@@ -90,6 +96,7 @@ static struct errand *errand_new(struct website *w, struct http_req *req,
 	e->f.on_loop = e->f.look = false;
 	list_init(&e->link);
 	list_init(&e->waiting);
+	list_init(&e->queued);
 	w->users++;
 	http_req_observe(req, &errand_observer, e);
 	return e;
@@ -102,6 +109,92 @@ static struct http_req *take_request(struct errand *e)
 		http_req_observe(e->req, NULL, NULL);
 	}
 	return take_ptr(e->req);
+}
+
+/* --- the slow lane --- */
+
+static bool is_wanted(const struct errand *e)
+{
+	bool wanted = e->req != NULL;
+
+	list_for_each (it, &e->waiting) {
+		wanted = wanted || list_entry(it, struct errand, link)->req;
+	}
+	return wanted;
+}
+
+static void slow_done(struct job *job);
+
+static void leave_queue(struct errand *e)
+{
+	list_remove(&e->queued);
+	e->w->slow.n--;
+}
+
+static void cancel(struct errand *e)
+{
+	leave_queue(e);
+	e->result = -ECANCELED;
+	e->done(&e->job);
+}
+
+/* What nobody waits for any more is not done. The caller is a user. */
+static void slow_next(struct website *w)
+{
+	while (!w->slow.busy && !list_empty(&w->slow.queue)) {
+		struct errand *e = list_entry(w->slow.queue.next, struct errand, queued);
+
+		if (is_wanted(e)) {
+			leave_queue(e);
+			w->slow.busy = true;
+			work_submit(w->ev->work, WORK_SLOW, &e->job, e->run, slow_done);
+		} else {
+			cancel(e);
+		}
+	}
+}
+
+static bool slow_is_full(struct website *w)
+{
+	if (w->slow.n < WEBSITE_SLOW_MAX) {
+		return false;
+	}
+	list_for_each_safe (it, &w->slow.queue) {
+		struct errand *e = list_entry(it, struct errand, queued);
+
+		if (!is_wanted(e)) {
+			cancel(e);
+		}
+	}
+	return w->slow.n >= WEBSITE_SLOW_MAX;
+}
+
+static void slow_done(struct job *job)
+{
+	struct errand *e = container_of(job, struct errand, job);
+	struct website *w = e->w;
+
+	w->users++;
+	w->slow.busy = false;
+	e->done(job);
+	slow_next(w);
+	website_user_done(w);
+}
+
+/*
+ * One at a time of each website, so that the visitors of one do not keep those of
+ * the others waiting, who have the lane in common. Not when it is full.
+ */
+static void slow_submit(struct errand *e, void (*run)(struct job *job),
+			void (*done)(struct job *job))
+{
+	struct website *w = e->w;
+
+	e->run = run;
+	e->done = done;
+	list_append(&w->slow.queue, &e->queued);
+	w->slow.n++;
+	slow_next(w);
 }
 
 /* --- making smaller --- */
@@ -164,6 +257,7 @@ static void pack_done(struct job *job)
 
 	keep_packed(e);
 	list_remove(&e->link);
+	e->w->packing_bytes -= (uint64_t)e->f.st.st_size;
 	/* Who is answered may leave the list, but nobody joins: the errand is listed no more. */
 	while (!list_empty(&e->waiting)) {
 		struct errand *other = list_entry(e->waiting.next, struct errand, link);
@@ -176,21 +270,40 @@ static void pack_done(struct job *job)
 	errand_free(e);
 }
 
-static void pack(struct errand *e)
+/* The one that makes that body already, or NULL. */
+static struct errand *find_packing(const struct website *w, const struct body_key *key)
 {
-	struct website *w = e->w;
-
-	e->key = body_key(&e->f.st, HTTP_CODING_GZIP);
 	list_for_each (it, &w->packing) {
-		struct errand *other = list_entry(it, struct errand, link);
+		struct errand *e = list_entry(it, struct errand, link);
 
-		if (body_key_eq(&other->key, &e->key)) {
-			list_append(&other->waiting, &e->link);
-			return;
+		if (body_key_eq(&e->key, key)) {
+			return e;
 		}
 	}
+	return NULL;
+}
+
+/* false: so much is to be made smaller already that it is sent as it is sooner. */
+static bool pack(struct website *w, struct http_req *req, const struct http_accept *accept,
+		 struct find *f)
+{
+	const struct body_key key = body_key(&f->st, HTTP_CODING_GZIP);
+	struct errand *other = find_packing(w, &key), *e;
+	uint64_t size = (uint64_t)f->st.st_size;
+
+	if (!other && (w->packing_bytes + size > WEBSITE_PACKING_BYTES || slow_is_full(w))) {
+		return false;
+	}
+	e = errand_new(w, req, accept, f);
+	e->key = key;
+	if (other) {
+		list_append(&other->waiting, &e->link);
+		return true;
+	}
 	list_append(&w->packing, &e->link);
-	work_submit(w->ev->work, WORK_SLOW, &e->job, pack_run, pack_done);
+	w->packing_bytes += size;
+	slow_submit(e, pack_run, pack_done);
+	return true;
 }
 
 /* --- looking --- */
@@ -210,9 +323,7 @@ static void answer(struct website *w, struct http_req *req, const struct http_ac
 	body = website_body(w, accept, f, &shall_pack);
 	if (body) {
 		website_send_body(w, req, f, body);
-	} else if (shall_pack) {
-		pack(errand_new(w, req, accept, f));
-	} else {
+	} else if (!shall_pack || !pack(w, req, accept, f)) {
 		website_send_file(w, req, f);
 	}
 	close_fdp(&f->fd);
@@ -249,6 +360,16 @@ static void find_run(struct job *job)
 	struct errand *e = container_of(job, struct errand, job);
 
 	e->result = site_find(e->site, &e->f);
+	e->found = true;
+}
+
+static void list_run(struct job *job)
+{
+	struct errand *e = container_of(job, struct errand, job);
+
+	if (!e->found) {
+		find_run(job);
+	}
 	if (e->f.kind == FIND_DIRECTORY) {
 		list_directory(e);
 	}
@@ -263,7 +384,7 @@ static void answer_listing(struct errand *e, struct http_req *req)
 	}
 }
 
-static void find_done(struct job *job)
+static void list_done(struct job *job)
 {
 	struct errand *e = container_of(job, struct errand, job);
 	struct http_req *req = take_request(e);
@@ -278,12 +399,33 @@ static void find_done(struct job *job)
 	errand_free(e);
 }
 
-static void send_to_pool(struct website *w, struct http_req *req, const struct http_accept *accept,
-			 struct find *f, enum work_lane lane)
+static void list_later(struct errand *e)
+{
+	if (slow_is_full(e->w)) {
+		http_respond_error(take_request(e), 503);
+		errand_free(e);
+	} else {
+		slow_submit(e, list_run, list_done);
+	}
+}
+
+static void find_done(struct job *job)
+{
+	struct errand *e = container_of(job, struct errand, job);
+
+	if (e->f.kind == FIND_DIRECTORY && e->req) {
+		list_later(e);
+	} else {
+		list_done(job);
+	}
+}
+
+static void find_on_pool(struct website *w, struct http_req *req, const struct http_accept *accept,
+			 struct find *f)
 {
 	struct errand *e = errand_new(w, req, accept, f);
 
-	work_submit(w->ev->work, lane, &e->job, find_run, find_done);
+	work_submit(w->ev->work, WORK_FAST, &e->job, find_run, find_done);
 }
 
 void website_visit(struct website *w, struct http_req *req)
@@ -304,11 +446,11 @@ void website_visit(struct website *w, struct http_req *req)
 	bool shall_pack;
 
 	if (site_find(w->site, &f) < 0) {
-		send_to_pool(w, req, &accept, &f, WORK_FAST);
+		find_on_pool(w, req, &accept, &f);
 		return;
 	}
 	if (f.kind == FIND_DIRECTORY) {
-		send_to_pool(w, req, &accept, &f, WORK_SLOW);
+		list_later(errand_new(w, req, &accept, &f));
 		return;
 	}
 	if (f.has_file) {
@@ -319,7 +461,7 @@ void website_visit(struct website *w, struct http_req *req)
 		}
 		f.look = false;
 		if (site_find(w->site, &f) < 0) {
-			send_to_pool(w, req, &accept, &f, WORK_FAST);
+			find_on_pool(w, req, &accept, &f);
 			return;
 		}
 	}

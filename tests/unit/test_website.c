@@ -7,7 +7,7 @@
 #include "unit.h"
 /* after the preludes of cmocka */
 #include "mode/mode.h"
-#include "mode/website_cache.h"
+#include "mode/website.h"
 #include "tests/lib/http_mem.h"
 
 #define HANG_SECONDS 30
@@ -174,15 +174,16 @@ static void begin_mode(struct fixture *f, const char *options, struct mode_conte
 		.served = host_served,
 		.ud = f,
 	};
-	const struct http_server_config config = {.limits = http_limits_default,
-						  .csp = "",
-						  .peer_uid = (uid_t)-1};
+	struct http_server_config config = {.limits = http_limits_default,
+					    .csp = "",
+					    .peer_uid = (uid_t)-1};
 	json_t *json = json_loads(options, 0, NULL);
 	const struct mode_spec spec = {.service_name = "test",
 				       .options = json,
 				       .secret = f->secret,
 				       .content = content};
 
+	config.limits.max_connections = 2 * WEBSITE_SLOW_MAX;
 	f->mode = mode_website.start(&f->ev, &spec, &host, on_ready, f);
 	f->server = http_server_new(&f->ev, &config, &ops, f);
 	mode_content_unref(content);
@@ -492,6 +493,190 @@ static void a_visitor_who_left_leaves_the_body_to_the_others(void **state)
 	mem_done(&m[2]);
 }
 
+/* --- the lane that all have in common --- */
+
+/* Many enough for any pool. */
+#define HOLDS 64
+
+struct lane {
+	struct hold {
+		struct job job;
+		struct lane *lane;
+	} holds[HOLDS];
+	struct job other; /* somebody else's, submitted last */
+	uv_sem_t sem;
+	unsigned left;
+	bool other_done;
+};
+
+static void hold_run(struct job *job)
+{
+	uv_sem_wait(&container_of(job, struct hold, job)->lane->sem);
+}
+
+static void hold_done(struct job *job)
+{
+	container_of(job, struct hold, job)->lane->left--;
+}
+
+static void hold_lane(struct fixture *f, struct lane *lane)
+{
+	*lane = (struct lane){.left = HOLDS};
+	assert_int_equal(uv_sem_init(&lane->sem, 0), 0);
+	for (size_t i = 0; i < HOLDS; i++) {
+		lane->holds[i].lane = lane;
+		work_submit(f->ev.work, WORK_SLOW, &lane->holds[i].job, hold_run, hold_done);
+	}
+}
+
+static void begin_to_let_go(struct lane *lane)
+{
+	for (size_t i = 0; i < HOLDS; i++) {
+		uv_sem_post(&lane->sem);
+	}
+}
+
+static void let_lane_go(struct fixture *f, struct lane *lane)
+{
+	begin_to_let_go(lane);
+	turn_until(f, lane->left == 0);
+	uv_sem_destroy(&lane->sem);
+}
+
+static void other_run(struct job *job)
+{
+	(void)job;
+}
+
+static void other_done(struct job *job)
+{
+	container_of(job, struct lane, other)->other_done = true;
+}
+
+static void leave(struct fixture *f, struct mem_io *m)
+{
+	m->io.ready(m->io.ud, HTTP_IO_GONE);
+	turn_until(f, (mem_run(m, &f->loop), m->gone));
+	mem_done(m);
+}
+
+static void a_crowd_at_one_site_does_not_keep_others_waiting(void **state)
+{
+	struct fixture *f = *state;
+	struct mem_io m[40];
+	struct lane lane;
+	size_t answered = 0;
+
+	make_dir(f, "d");
+	start(f, "{}", content(f, "d"));
+	hold_lane(f, &lane);
+	for (size_t i = 0; i < ARRAY_SIZE(m); i++) {
+		visit(f, &m[i], "/", "");
+	}
+	work_submit(f->ev.work, WORK_SLOW, &lane.other, other_run, other_done);
+	begin_to_let_go(&lane);
+	turn_until(f, lane.other_done && lane.left == 0);
+	for (size_t i = 0; i < ARRAY_SIZE(m); i++) {
+		answered += m[i].out.len > 0;
+	}
+	uv_sem_destroy(&lane.sem);
+	/* One, or a few if that thread was slow; all but one if they stood in line before it. */
+	assert_true(answered <= ARRAY_SIZE(m) / 2);
+	for (size_t i = 0; i < ARRAY_SIZE(m); i++) {
+		finish(f, &m[i]);
+		assert_int_equal(status_of(&m[i]), 200);
+		mem_done(&m[i]);
+	}
+}
+
+static void those_who_wait_for_a_listing_are_bounded(void **state)
+{
+	struct fixture *f = *state;
+	size_t n = WEBSITE_SLOW_MAX + 2; /* one is on its way, one too many */
+	struct mem_io *m = xcalloc(n, sizeof(*m)), late;
+	struct lane lane;
+
+	make_dir(f, "d");
+	start(f, "{}", content(f, "d"));
+	hold_lane(f, &lane);
+	for (size_t i = 0; i < n; i++) {
+		visit(f, &m[i], "/", "");
+	}
+	finish(f, &m[n - 1]);
+	assert_int_equal(status_of(&m[n - 1]), 503);
+	/* Who has left does not count any more. */
+	leave(f, &m[n - 2]);
+	leave(f, &m[5]);
+	visit(f, &late, "/", "");
+	let_lane_go(f, &lane);
+	finish(f, &late);
+	assert_int_equal(status_of(&late), 200);
+	mem_done(&late);
+	for (size_t i = 0; i < n; i++) {
+		if (i != 5 && i != n - 2) {
+			finish(f, &m[i]);
+			assert_int_equal(status_of(&m[i]), i == n - 1 ? 503 : 200);
+			mem_done(&m[i]);
+		}
+	}
+	free(m);
+}
+
+static void visitors_who_leave_at_once_leave_no_work(void **state)
+{
+	struct fixture *f = *state;
+	struct mem_io m;
+	struct lane lane;
+
+	make_dir(f, "d");
+	start(f, "{}", content(f, "d"));
+	hold_lane(f, &lane);
+	for (unsigned i = 0; i < 2 * WEBSITE_SLOW_MAX; i++) {
+		visit(f, &m, "/", "");
+		leave(f, &m);
+	}
+	assert_int_equal(work_pending(f->ev.work), HOLDS + 1);
+	visit(f, &m, "/", "");
+	let_lane_go(f, &lane);
+	finish(f, &m);
+	assert_int_equal(status_of(&m), 200);
+	mem_done(&m);
+}
+
+static void much_text_at_once_is_sent_as_it_is(void **state)
+{
+	static const char *const names[] = {"d/0.txt", "d/1.txt", "d/2.txt"};
+	struct fixture *f = *state;
+	struct mem_io m[ARRAY_SIZE(names)];
+	struct lane lane;
+
+	make_dir(f, "d");
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		write_file(f, names[i], "some text, some text\n", 190000);
+		let_grow_old(f, names[i]);
+	}
+	start(f, "{}", content(f, "d"));
+	hold_lane(f, &lane);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		visit(f, &m[i], names[i] + 1, "Accept-Encoding: gzip\r\n");
+	}
+	/* A third would be more than WEBSITE_PACKING_BYTES. */
+	finish(f, &m[2]);
+	assert_false(answer_has(&m[2], "Content-Encoding"));
+	let_lane_go(f, &lane);
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		finish(f, &m[i]);
+		assert_int_equal(status_of(&m[i]), 200);
+		assert_true(i == 2 || answer_has(&m[i], "Content-Encoding: gzip"));
+		mem_done(&m[i]);
+	}
+	/* Its turn comes. */
+	visit(f, &m[2], "/2.txt", "Accept-Encoding: gzip\r\n");
+	finish(f, &m[2]);
+	assert_true(answer_has(&m[2], "Content-Encoding: gzip"));
+	mem_done(&m[2]);
+}
+
 /* --- bodies in memory --- */
 
 static void put(struct bodies *b, uint64_t inode, size_t n)
@@ -560,6 +745,13 @@ int main(void)
 						begin, end),
 		cmocka_unit_test_setup_teardown(a_visitor_who_left_leaves_the_body_to_the_others,
 						begin, end),
+		cmocka_unit_test_setup_teardown(a_crowd_at_one_site_does_not_keep_others_waiting,
+						begin, end),
+		cmocka_unit_test_setup_teardown(those_who_wait_for_a_listing_are_bounded, begin,
+						end),
+		cmocka_unit_test_setup_teardown(visitors_who_leave_at_once_leave_no_work, begin,
+						end),
+		cmocka_unit_test_setup_teardown(much_text_at_once_is_sent_as_it_is, begin, end),
 		cmocka_unit_test(memory_for_bodies_is_bounded),
 	};
 
