@@ -285,6 +285,9 @@ static inline int fixture_teardown(void **state)
 	if (f->store) {
 		fixture_close(f);
 	}
+	while (work_pending(f->ev.work)) {
+		uv_run(&f->loop, UV_RUN_ONCE);
+	}
 	ev_done(&f->ev);
 	uv_run(&f->loop, UV_RUN_DEFAULT);
 	assert_int_equal(uv_loop_close(&f->loop), 0);
