@@ -8,6 +8,7 @@
 #include <uv.h>
 
 #include "ev/ev.h"
+#include "ev/work.h"
 #include "store/store.h"
 
 struct fixture {
