@@ -332,6 +332,35 @@ static void down_for_deletion(void *ud, const struct error *err, struct service 
 	}
 }
 
+/* path: dir itself, or something below it. */
+static bool is_below(const char *path, const char *dir)
+{
+	size_t n = strlen(dir);
+
+	while (n > 1 && dir[n - 1] == '/') {
+		n--;
+	}
+	return strncmp(path, dir, n) == 0 && (!path[n] || path[n] == '/');
+}
+
+/* What another service receives, or has received, is not this one's to remove. */
+static int refuse_to_purge_others(struct manager *m, const struct service *svc,
+				  const char *data_dir, struct error *err)
+{
+	list_for_each (it, &m->services) {
+		const struct service *other = list_entry(it, const struct service, link);
+		const char *theirs = other == svc ? NULL : service_data_dir(other);
+
+		if (theirs && is_below(theirs, data_dir)) {
+			return error_set_kind(err, EBUSY, ERROR_INVALID_STATE, "shared", NULL,
+					      "%s also holds what %s receives; delete %s without "
+					      "purging",
+					      data_dir, other->row->name, svc->row->name);
+		}
+	}
+	return 0;
+}
+
 int manager_delete(struct manager *m, struct service *svc, bool now, bool purge,
 		   manager_done_fn *cb, void *ud, struct error *err)
 {
@@ -341,6 +370,9 @@ int manager_delete(struct manager *m, struct service *svc, bool now, bool purge,
 	if (r == 0 && svc->changing) {
 		r = error_set_kind(err, EBUSY, ERROR_INVALID_STATE, "changing", NULL,
 				   "the content of %s is being changed; try again", svc->row->name);
+	}
+	if (r == 0 && purge && data_dir) {
+		r = refuse_to_purge_others(m, svc, data_dir, err);
 	}
 	if (r < 0) {
 		return r;

@@ -139,6 +139,22 @@ def test_what_is_purged_while_visitors_send_is_gone(daemon):
     assert not os.path.exists(root)
 
 
+def test_what_another_dropbox_receives_is_not_purged(daemon):
+    root = os.path.join(daemon.dir, 'both')
+    mine = dropbox(daemon, 'mine', '--data-dir', root)
+    dropbox(daemon, 'yours', '--data-dir', root)
+    dropbox(daemon, 'around', '--data-dir', daemon.dir + '/')
+    assert ajax(mine['backend'], ('file[]', 'a', b'kept'))[0] == 200
+    for name in ('yours', 'around'):
+        refused = daemon.ctl('delete', name, '--purge', '--yes')
+        assert refused.status == 1 and 'also holds what mine receives' in refused.err, refused
+        assert daemon.show(name)['state'] == 'running'
+        daemon.json('delete', name, '--yes')
+    assert submissions(root) == [({'a': b'kept'}, None)]
+    daemon.json('delete', 'mine', '--purge', '--yes')
+    assert not os.path.exists(root)
+
+
 def test_cut_uploads_leave_nothing(daemon):
     service = dropbox(daemon)
     root = service['options']['data_dir']
