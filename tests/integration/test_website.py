@@ -149,6 +149,32 @@ def test_the_sites_own_page_for_what_is_missing(daemon, site):
     assert ask(url, '/404.html').status == 200
 
 
+# All that an answer has, in all its forms: nothing that tells one machine from another.
+ALWAYS = {'content-security-policy', 'x-frame-options', 'x-content-type-options',
+          'referrer-policy', 'x-xss-protection', 'server'}
+FILE = {'content-type', 'content-length', 'etag', 'cache-control', 'accept-ranges'}
+
+
+@pytest.mark.parametrize('target, headers, status, names', [
+    ('/film.webm', [], 200, FILE),
+    ('/prose.txt', [], 200, FILE | {'vary'}),
+    ('/prose.txt', ['Accept-Encoding: gzip'], 200, FILE | {'vary', 'content-encoding'}),
+    ('/prose.txt', ['Range: bytes=1-2'], 206, FILE | {'vary', 'content-range'}),
+    ('/prose.txt', ['Range: bytes=99999999-'], 416,
+     {'content-type', 'content-length', 'content-range', 'cache-control'}),
+    ('/prose.txt', ['If-None-Match: *'], 304, {'etag', 'vary', 'cache-control'}),
+    ('/prose.txt', ['If-Match: "x"'], 412, {'content-type', 'content-length', 'cache-control'}),
+    ('/files/', [], 200, {'content-type', 'content-length', 'cache-control', 'vary'}),
+    ('/files', [], 301, {'location', 'content-length', 'cache-control'}),
+    ('/nowhere', [], 404, {'content-type', 'content-length', 'cache-control'}),
+])
+def test_an_answer_has_these_fields_and_no_others(url, target, headers, status, names):
+    answer = ask(url, target, *headers)
+    assert answer.status == status and set(answer.names()) == ALWAYS | names
+    assert len(answer.names()) == len(set(answer.names()))
+    assert answer['server'] == 'OnionShare'
+
+
 def test_other_methods_are_refused(url):
     for method in ('POST', 'PUT', 'DELETE', 'OPTIONS'):
         answer = ask(url, '/', method=method)
