@@ -30,6 +30,11 @@ struct http_source_ops {
 struct http_source {
 	const struct http_source_ops *ops;
 	void *conn; /* set by the connection; NULL before start and after stop */
+	/*
+	 * Goes on until the visitor leaves. On TCP who has closed looks like who only sends
+	 * no more, and could be told apart by writing to him alone: here he is taken to be gone.
+	 */
+	bool endless;
 };
 
 /* last: nothing comes behind these bytes (n may be 0 then). */

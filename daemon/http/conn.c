@@ -104,6 +104,9 @@ static bool next_request(struct http_conn *c)
 		return false;
 	}
 	try_head(c, bytes, fresh);
+	if (c->server->secret) {
+		explicit_bzero(c->server->ev->scratch, HEAD_READ);
+	}
 	return true;
 }
 
@@ -162,11 +165,21 @@ static bool finish_exchange(struct http_conn *c)
 	return true;
 }
 
+/* Who was to listen to a body without end, and has hung up. */
+static bool listener_has_left(const struct http_exchange *x)
+{
+	return (x->conn->peer_shut || x->conn->eof) && x->out == HTTP_OUT_SEND && x->body_open &&
+	       x->body.kind == HTTP_BODY_SOURCE && x->body.source->endless;
+}
+
 static bool move_exchange(struct http_conn *c)
 {
 	struct http_exchange *x = c->x;
 	bool moved = http_exchange_input(x);
 
+	if (is_open(c) && listener_has_left(x)) {
+		http_conn_close(c, true);
+	}
 	if (!is_open(c)) {
 		return false;
 	}
@@ -348,6 +361,7 @@ static void on_ready(void *ud, unsigned events)
 	}
 	c->can_read = c->can_read || (events & HTTP_IO_READ);
 	c->can_write = c->can_write || (events & HTTP_IO_WRITE);
+	c->peer_shut = c->peer_shut || (events & HTTP_IO_SHUT);
 	http_conn_run(c);
 }
 
@@ -445,6 +459,7 @@ void http_conn_new(struct http_server *s, struct http_io *io, bool reject)
 	c->server = s;
 	c->io = io;
 	c->counted = !reject;
+	c->secret = s->secret;
 	c->can_write = true;
 	list_init(&c->kicked);
 	list_append(&s->conns, &c->link);

@@ -99,11 +99,12 @@ struct http_conn {
 	struct list kicked;
 	enum http_conn_state state;
 	bool running, can_read, can_write, eof;
-	bool broken;   /* a write has failed outside of a turn of its own */
-	bool served;   /* a request was answered on it */
-	bool counted;  /* against max_connections */
-	bool secret;   /* what comes and goes is wiped when it is used */
-	struct buf in; /* read and not yet used; empty most of the time */
+	bool peer_shut; /* it sends no more; what it sent before may still be unread */
+	bool broken;    /* a write has failed outside of a turn of its own */
+	bool served;    /* a request was answered on it */
+	bool counted;   /* against max_connections */
+	bool secret;    /* what comes and goes is wiped when it is used */
+	struct buf in;  /* read and not yet used; empty most of the time */
 	size_t in_at;
 	struct http_head_scan scan;
 	uint64_t since; /* in this state without exchange, or writing made progress, in ms */
@@ -122,6 +123,7 @@ struct http_server {
 	void *ud;
 	char *host;
 	uid_t peer_uid;
+	bool secret;
 	char *assets;       /* NULL: error pages stand alone */
 	struct span fields; /* of every response: security, Server; preformatted */
 	struct span framed; /* instead of them, for one that is shown in a frame of ours */

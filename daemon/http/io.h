@@ -16,6 +16,7 @@
 #define HTTP_IO_READ  1u
 #define HTTP_IO_WRITE 2u
 #define HTTP_IO_GONE  4u /* reset, or both directions shut: nobody is there any more */
+#define HTTP_IO_SHUT  8u /* the peer sends no more; told once, while READ is not wanted */
 
 struct http_io;
 
@@ -24,7 +25,7 @@ struct http_io_ops {
 	ssize_t (*writev)(struct http_io *io, const struct iovec *iov, int n);
 	/* NULL where it is not possible. The bytes stay the page cache's. */
 	ssize_t (*sendfile)(struct http_io *io, int fd, uint64_t offset, size_t n);
-	/* READ and WRITE: ready is called while it is possible. 0: only GONE is told. */
+	/* READ and WRITE: ready is called while it is possible. 0: only GONE and SHUT are told. */
 	void (*want)(struct http_io *io, unsigned events);
 	/* Nothing more will be written. */
 	void (*shutdown)(struct http_io *io);

@@ -118,9 +118,7 @@ static void on_event(uv_poll_t *poll, int status, int events)
 	if (events & UV_DISCONNECT) {
 		s->half_closed = true;
 		watch(s, s->events & ~UV_DISCONNECT);
-		if (is_gone(s)) {
-			ready |= HTTP_IO_GONE;
-		}
+		ready |= is_gone(s) ? HTTP_IO_GONE : HTTP_IO_SHUT;
 	}
 	if (ready) {
 		s->io.ready(s->io.ud, ready);

@@ -234,6 +234,7 @@ struct http_server *http_server_new(struct ev *ev, const struct http_server_conf
 	s->ud = ud;
 	s->host = config->host ? xstrdup(config->host) : NULL;
 	s->peer_uid = config->peer_uid;
+	s->secret = config->secret;
 	s->assets = config->assets ? xstrdup(config->assets) : NULL;
 	s->fields = format_fields(config->csp && !*config->csp ? POLICY("'none'") : config->csp,
 				  "DENY");

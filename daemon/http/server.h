@@ -59,6 +59,11 @@ struct http_server_config {
 	const char *assets;
 	/* Unix sockets: only peers with this uid, root or our own uid; (uid_t)-1: any. */
 	uid_t peer_uid;
+	/*
+	 * All that visitors send is secret (http_req_secret), from the first byte on: also
+	 * what is refused before the handler sees it.
+	 */
+	bool secret;
 };
 
 /* config is copied. Nothing listens yet. */

@@ -89,6 +89,8 @@ struct mode_spec {
 
 struct mode_ops {
 	const char *name; /* "share" */
+	/* Nothing of what visitors send may stay in memory, nor of what was refused. */
+	bool secret;
 	/*
 	 * Makes the mode ready to serve (looks at its files, off the loop). ready
 	 * comes later, once, unless stop was called before: err NULL or why not. Copies spec.

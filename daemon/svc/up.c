@@ -20,6 +20,9 @@
 
 #define STREAMS_MORE 32
 
+/* Connections beside those that keep people in a room: they bring pages and forms. */
+#define CHAT_MORE 100
+
 static const char *notice(const struct service *svc)
 {
 	return svc->mode_ready && svc->mode->ops->notice ? svc->mode->ops->notice(svc->mode) : NULL;
@@ -90,12 +93,26 @@ static void print_target(const struct service *svc, char *ret, size_t size)
 }
 
 /*
+ * What was not set leaves room for everybody whom the room takes, and for half as
+ * many connections that only wait for another request.
+ */
+static json_int_t max_connections(const struct service *svc)
+{
+	json_int_t max = service_option_int(svc, "max_connections");
+	json_int_t users = service_option_int(svc, "max_users");
+	json_int_t crowd = users + users / 2 + CHAT_MORE;
+	bool is_set = json_object_get(svc->row->options, "max_connections") != NULL;
+
+	return users > 0 && !is_set && crowd > max ? crowd : max;
+}
+
+/*
  * Streams of one visitor's circuit: a few more than the service serves, so that
  * who comes too late hears so (503), and a flood ends at tor.
  */
 static unsigned max_streams(const struct service *svc)
 {
-	json_int_t max = service_option_int(svc, "max_connections");
+	json_int_t max = max_connections(svc);
 
 	return max > 0 && max < UINT16_MAX ? (unsigned)max + STREAMS_MORE : 0;
 }
@@ -208,8 +225,9 @@ static int listen_for_visitors(struct service *svc, struct error *err)
 	struct http_server_config server = {.limits = config->limits,
 					    .csp = csp(svc),
 					    .assets = ASSETS_PATH,
+					    .secret = svc->mode->ops->secret,
 					    .peer_uid = geteuid()}; /* until tor is known */
-	json_int_t max = service_option_int(svc, "max_connections");
+	json_int_t max = max_connections(svc);
 
 	if (max > 0) {
 		server.limits.max_connections = (unsigned)max;

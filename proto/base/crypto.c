@@ -78,6 +78,13 @@ void crypto_wipe(void *p, size_t n)
 	mbedtls_platform_zeroize(p, n);
 }
 
+__attribute__((noinline)) void crypto_wipe_stack(void)
+{
+	char below[8192];
+
+	crypto_wipe(below, sizeof(below));
+}
+
 void crypto_sha1(struct span data, uint8_t ret[SHA1_SIZE])
 {
 	must(mbedtls_sha1((const unsigned char *)data.p, data.n, ret), "SHA-1");

@@ -27,6 +27,8 @@ void crypto_random_name(char *ret, size_t n);
 
 bool crypto_equal(const void *a, const void *b, size_t n); /* in constant time */
 void crypto_wipe(void *p, size_t n);
+/* What functions that have returned left on the stack, some KiB below the caller. */
+void crypto_wipe_stack(void);
 
 /* For protocols that ask for it (RFC 6455); it protects nothing. */
 void crypto_sha1(struct span data, uint8_t ret[SHA1_SIZE]);

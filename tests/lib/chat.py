@@ -16,6 +16,13 @@ class Gone(Exception):
     """The connection ended; args[0]: the close code, or None."""
 
 
+def handshake(host, headers=()):
+    fields = {'Upgrade': 'websocket', 'Connection': 'Upgrade', 'Sec-WebSocket-Version': '13',
+              'Sec-WebSocket-Key': base64.b64encode(os.urandom(16)).decode(), **dict(headers)}
+    return ('GET /ws HTTP/1.1\r\nHost: ' + host + '\r\n'
+            + ''.join(f'{k}: {v}\r\n' for k, v in fields.items()) + '\r\n').encode()
+
+
 class Member:
     """A WebSocket client (RFC 6455): only what the tests need, and nothing is corrected."""
 
@@ -29,10 +36,7 @@ class Member:
             self.name, self.users = self.welcome['name'], self.welcome['users']
 
     def _handshake(self, headers):
-        fields = {'Upgrade': 'websocket', 'Connection': 'Upgrade', 'Sec-WebSocket-Version': '13',
-                  'Sec-WebSocket-Key': base64.b64encode(os.urandom(16)).decode(), **headers}
-        self.c.send(('GET /ws HTTP/1.1\r\nHost: ' + self.c.host + '\r\n'
-                     + ''.join(f'{k}: {v}\r\n' for k, v in fields.items()) + '\r\n').encode())
+        self.c.send(handshake(self.c.host, headers))
         return self.c.read_response()
 
     def __enter__(self):

@@ -40,6 +40,8 @@ struct site {
 	char *content; /* of file */
 	void (*change)(struct site *t);
 	struct http_req *kept; /* answered later */
+	struct http_source endless;
+	unsigned stopped; /* endless was */
 };
 
 static void on_sent(void *ud, uint64_t n)
@@ -87,6 +89,26 @@ static int open_file(void *ud, uint64_t offset, uint64_t length, struct http_bod
 	return 0;
 }
 
+static void on_endless_pull(struct http_source *src)
+{
+	(void)src; /* says nothing more */
+}
+
+static void on_endless_stop(struct http_source *src)
+{
+	container_of(src, struct site, endless)->stopped++;
+}
+
+static void respond_endless(struct site *t, struct http_req *req)
+{
+	static const struct http_source_ops source_ops = {on_endless_pull, on_endless_stop};
+	struct http_resp resp;
+
+	t->endless = (struct http_source){.ops = &source_ops, .endless = true};
+	http_resp_init(&resp, req, 200);
+	http_respond(req, &resp, http_body_source(&t->endless, HTTP_LENGTH_UNKNOWN));
+}
+
 static void on_request(void *ud, struct http_req *req)
 {
 	struct site *t = ud;
@@ -99,6 +121,8 @@ static void on_request(void *ud, struct http_req *req)
 		http_respond_repr(req, &repr);
 	} else if (span_eq(req->path, SPAN("/later"))) {
 		t->kept = req;
+	} else if (span_eq(req->path, SPAN("/endless"))) {
+		respond_endless(t, req);
 	} else if (span_eq(req->path, SPAN("/no"))) {
 		http_respond_error(req, 413);
 	} else {
@@ -537,6 +561,74 @@ static void a_half_closed_visitor_is_still_answered(void **state)
 	}
 }
 
+/* A body without end: not even a beat is to be written before it is noticed. */
+static void a_listener_who_hangs_up_is_gone_at_once(void **state)
+{
+	static const char *const requests[] = {
+		"GET /endless HTTP/1.1\r\n" H "\r\n",
+		"GET / HTTP/1.1\r\n" H "\r\nGET /endless HTTP/1.1\r\n" H "\r\n",
+		"GET /endless HTTP/1.1\r\n" H "\r\nmore that is never read",
+		"GET /endless HTTP/1.0\r\n\r\n",
+	};
+	struct site t;
+
+	(void)state;
+	for (unsigned i = 0; i < 4 * ARRAY_SIZE(requests); i++) {
+		bool tcp = i & 1, half = i & 2;
+
+		open_site(&t, &http_limits_default, tcp);
+		int fd = dial(&t);
+
+		say(fd, requests[i / 4]);
+		while (!t.endless.conn) {
+			uv_run(&t.loop, UV_RUN_ONCE);
+		}
+		for (int k = 0; k < 20; k++) {
+			uv_run(&t.loop, UV_RUN_NOWAIT);
+		}
+		assert_int_equal(t.stopped, 0);
+		assert_int_equal(half ? shutdown(fd, SHUT_WR) : close(fd), 0);
+		while (!t.stopped) {
+			uv_run(&t.loop, UV_RUN_ONCE);
+		}
+		wait_until_alone(&t);
+		assert_int_equal(t.stopped, 1);
+		if (half) {
+			close(fd);
+		}
+		close_site(&t);
+	}
+}
+
+/* Also one who had hung up before the body began. */
+static void a_listener_who_has_hung_up_already_is_not_waited_for(void **state)
+{
+	struct site t;
+
+	(void)state;
+	for (int tcp = 0; tcp <= 1; tcp++) {
+		open_site(&t, &http_limits_default, tcp);
+		int fd = dial(&t);
+
+		say(fd, "GET /later HTTP/1.1\r\n" H "\r\n");
+		assert_int_equal(shutdown(fd, SHUT_WR), 0);
+		while (!t.kept) {
+			uv_run(&t.loop, UV_RUN_ONCE);
+		}
+		for (int k = 0; k < 20; k++) {
+			uv_run(&t.loop, UV_RUN_NOWAIT);
+		}
+		assert_int_equal(t.aborted, 0);
+		respond_endless(&t, t.kept);
+		while (!t.stopped) {
+			uv_run(&t.loop, UV_RUN_ONCE);
+		}
+		wait_until_alone(&t);
+		close(fd);
+		close_site(&t);
+	}
+}
+
 /* On a Unix socket it is noticed while the handler still thinks. */
 static void a_visitor_who_leaves_early_aborts_his_request(void **state)
 {
@@ -749,6 +841,8 @@ int main(void)
 		cmocka_unit_test(above_the_limit_visitors_get_503),
 		cmocka_unit_test(far_above_the_limit_visitors_are_just_closed),
 		cmocka_unit_test(a_half_closed_visitor_is_still_answered),
+		cmocka_unit_test(a_listener_who_hangs_up_is_gone_at_once),
+		cmocka_unit_test(a_listener_who_has_hung_up_already_is_not_waited_for),
 		cmocka_unit_test(a_visitor_who_leaves_early_aborts_his_request),
 		cmocka_unit_test(without_descriptors_the_server_goes_on),
 		cmocka_unit_test(no_timer_runs_while_nobody_is_there),

@@ -175,6 +175,7 @@ static void chat_request(struct mode *m, struct http_req *req)
 
 const struct mode_ops mode_chat = {
 	.name = "chat",
+	.secret = true,
 	.start = chat_start,
 	.request = chat_request,
 	.closing = chat_closing,

@@ -10,6 +10,7 @@
 #include "http/multipart.h"
 #include "mode/chat/chat.h"
 #include "proto/base/alloc.h"
+#include "proto/base/crypto.h"
 
 #define PARTS_MAX 3
 
@@ -142,7 +143,9 @@ static void on_over(void *ud)
 	buf_wipe(&p->secret);
 	buf_wipe(&p->text);
 	buf_wipe(&p->name);
+	crypto_wipe(p, sizeof(*p));
 	free(p);
+	crypto_wipe_stack();
 }
 
 static const struct http_observer observer = {.done = on_over, .abort = on_over};
@@ -152,7 +155,6 @@ void post_request(struct chat *c, struct http_req *req)
 	struct multipart_boundary boundary;
 	struct post *p;
 
-	http_req_secret(req); /* also what is refused */
 	if (req->method != HTTP_METHOD_POST) {
 		http_respond_method(req, "POST");
 		return;

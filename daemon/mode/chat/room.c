@@ -162,6 +162,7 @@ int room_join(struct room *r, struct room_member *m, const struct room_kind *kin
 				  .credit = (int64_t)ROOM_BURST * MILLI,
 				  .credit_bytes = (int64_t)ROOM_BURST_BYTES * MILLI,
 				  .credit_ms = r->host.now_ms(r->host.ud)};
+	crypto_wipe(&nick, sizeof(nick));
 	tell_all(r, &(struct room_event){.type = ROOM_JOINED, .name = nick_span(&m->nick)}, NULL);
 	list_append(&r->members, &m->link);
 	r->n++;
@@ -299,11 +300,12 @@ void room_say(struct room_member *m, struct span utf8)
 
 void room_rename(struct room_member *m, struct span name)
 {
-	struct nick nick, old = m->nick;
+	struct nick nick, old;
 
 	if (!admit(m, 2, 0)) {
 		return;
 	}
+	old = m->nick;
 	if (!nick_parse(name, &nick)) {
 		tell_error(m, "A name is 1 to 64 of the letters A to Z, digits, _ and -, with "
 			      "single spaces inside.");
@@ -319,6 +321,8 @@ void room_rename(struct room_member *m, struct span name)
 					      .old = nick_span(&old)},
 			 m);
 	}
+	crypto_wipe(&nick, sizeof(nick));
+	crypto_wipe(&old, sizeof(old));
 }
 
 void room_misunderstood(struct room_member *m, const char *why)

@@ -5,6 +5,7 @@
 #include "mode/chat/chat.h"
 #include "mode/chat/talk.h"
 #include "proto/base/alloc.h"
+#include "proto/base/crypto.h"
 
 #define CLOSE_GOING_AWAY 1001 /* RFC 6455 section 7.4.1 */
 #define CLOSE_POLICY     1008
@@ -70,6 +71,7 @@ static void on_closed(void *ud)
 
 	room_leave(&member->m);
 	free(member);
+	crypto_wipe_stack(); /* the others were told his name */
 }
 
 /* A browser's script does not learn the status of a refused handshake: it is told inside. */

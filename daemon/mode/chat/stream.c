@@ -70,6 +70,7 @@ static void on_stop(struct http_source *src)
 	buf_wipe(&s->queue);
 	crypto_wipe(s, sizeof(*s));
 	free(s);
+	crypto_wipe_stack(); /* the others were told his name */
 }
 
 static bool is_over_backlog(const struct stream *s)
@@ -158,6 +159,7 @@ static struct stream *stream_new(struct chat *c)
 	struct stream *s = xnew(struct stream);
 
 	s->src.ops = &ops;
+	s->src.endless = true;
 	s->c = c;
 	crypto_random_name(s->secret, SECRET_LEN);
 	list_append(&c->streams, &s->link);

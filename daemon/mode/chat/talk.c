@@ -33,14 +33,6 @@ static void obey(struct room_member *m, const json_t *order)
 	}
 }
 
-/* Jansson puts what it stumbled over into texts on the stack, below where it was called. */
-static __attribute__((noinline)) void wipe_stack(void)
-{
-	char below[4096];
-
-	crypto_wipe(below, sizeof(below));
-}
-
 void talk_hear(struct room_member *m, struct span json)
 {
 	json_error_t err;
@@ -53,7 +45,7 @@ void talk_hear(struct room_member *m, struct span json)
 	}
 	json_decref(order); /* and wiped: proto/wipe.h */
 	crypto_wipe(&err, sizeof(err));
-	wipe_stack();
+	crypto_wipe_stack(); /* Jansson puts what it stumbled over into texts there */
 }
 
 /* --- telling --- */
