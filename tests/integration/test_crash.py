@@ -68,9 +68,6 @@ def test_kill_9_loses_nothing_that_was_acknowledged(daemon):
 
 # --- every step ---
 
-THREADS = ('loop', 'database', 'files')
-
-
 def thread_of(daemon, which):
     """loop: the main one; database: so named; files: the one of the pool."""
     ids = {}
