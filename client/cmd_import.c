@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * import: services that were served by another program, at the same address. All of
+ * import: services that were served elsewhere, at the same address. All of
  * them are checked before the first is made; if one fails even so, those before it go.
  */
 #include <errno.h>
@@ -21,9 +21,13 @@
 static const struct opt opts[] = {
 	{"name", 0, "NAME", "what the service is called here (one service)"},
 	{"dry-run", 0, NULL, "check everything, print what would be made, make nothing"},
-	{"no-start", 0, NULL, "leave those stopped that OnionShare started by itself"},
+	{"no-start", 0, NULL, "leave those stopped that were started where they come from"},
 	{"skip-missing", 0, NULL, "leave out files and folders that are not there any more"},
 	{"adopt", 0, NULL, "take over what earlier dropboxes of these names have received"},
+	{"passphrase-file", 0, "FILE",
+	 "of an export: its passphrase is the first line; - is stdin"},
+	{"identity", 'i', "FILE",
+	 "of an export to recipients: an age identity (AGE-SECRET-KEY-1...)"},
 	{"as", 0, "MODE", "what a HiddenServiceDir becomes: share, receive, website, chat"},
 	{"content", 0, "PATH", "what is served there; may be given several times"},
 	{0},
@@ -318,7 +322,10 @@ static int run_gathered(struct ctl *ctl, struct gathered *g)
 static int run(struct ctl *ctl)
 {
 	json_t *paths = content_opts(ctl);
-	struct gathered g = {.mode = opt_text(&ctl->args, "as"), .paths = paths};
+	struct gathered g = {.mode = opt_text(&ctl->args, "as"),
+			     .paths = paths,
+			     .passphrase_file = opt_text(&ctl->args, "passphrase-file"),
+			     .identity_file = opt_text(&ctl->args, "identity")};
 	int status;
 
 	if (g.mode && options_mode(g.mode) == 0) {
@@ -335,12 +342,13 @@ static int run(struct ctl *ctl)
 const struct command cmd_import = {
 	.name = "import",
 	.synopsis = "FILE...",
-	.summary = "take over onion services of OnionShare or tor, at their addresses",
-	.help = "FILE is a saved tab of OnionShare's or a file that its --persistent has written,\n"
+	.summary = "take over services of an export, of OnionShare or tor, at their addresses",
+	.help = "FILE is what 'export' has written, a saved tab of OnionShare's or a file that its "
+		"--persistent has written,\n"
 		"a directory of them (~/.config/onionshare/persistent), or a HiddenServiceDir of\n"
 		"tor's with --as MODE. Address, private keys, title, files and options stay as\n"
 		"they were. Everything is checked before anything is made; --dry-run shows it.\n"
-		"Those that OnionShare starts by itself are started, the others with 'start'.\n"
+		"Those that were started there, or by OnionShare itself, are started here.\n"
 		"Their files hold secret keys: delete them when the service has moved.",
 	.opts = opts,
 	.min_words = 1,

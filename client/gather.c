@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "client/exported.h"
 #include "client/foreign.h"
 #include "proto/base/alloc.h"
 #include "proto/base/buf.h"
@@ -35,12 +36,14 @@ static int read_file(const char *path, struct buf *text, struct error *err)
 	if (fd < 0 || fstat(fd, &st) < 0) {
 		return cannot_read(err, path, errno);
 	}
-	if (!S_ISREG(st.st_mode) || st.st_size > FOREIGN_FILE_MAX) {
-		return error_set(err, EINVAL, "%s is not a file of at most 1 MiB", path);
+	if (!S_ISREG(st.st_mode) || st.st_size > EXPORTED_MAX) {
+		return error_set(err, EINVAL, "%s is not a file of at most 16 MiB", path);
 	}
-	buf_reserve(text, FOREIGN_FILE_MAX + 1);
+	size_t room = (size_t)st.st_size + 1;
+
+	buf_reserve(text, room);
 	for (;;) {
-		ssize_t n = read(fd, text->p + text->len, FOREIGN_FILE_MAX + 1 - text->len);
+		ssize_t n = read(fd, text->p + text->len, room - text->len);
 
 		if (n < 0 && errno == EINTR) {
 			continue;
@@ -52,7 +55,7 @@ static int read_file(const char *path, struct buf *text, struct error *err)
 		if (n == 0) {
 			return 0;
 		}
-		if (text->len > FOREIGN_FILE_MAX) {
+		if (text->len == room) {
 			return error_set(err, EFBIG, "%s grows while it is read", path);
 		}
 	}
@@ -178,21 +181,80 @@ void gathered_done(struct gathered *g)
 	free(g->all);
 }
 
-static int gather_tab(struct gathered *g, const char *path, struct error *err)
+/* The name stays what it was there. */
+static int add_exported(struct gathered *g, const char *path, struct span text, struct error *err)
 {
-	struct buf text = BUF_INIT;
-	json_t *params = NULL;
-	bool start = false;
-	int r = read_file(path, &text, err);
+	json_t *services = NULL, *service;
+	size_t i;
+	int r = exported_parse(text, &services, err);
+
+	json_array_foreach (services, i, service) {
+		json_t *params = json_deep_copy(service);
+		bool start = json_is_true(json_object_get(params, "start"));
+		_cleanup_free_ char *name =
+			xstrdup(json_string_value(json_object_get(params, "name")));
+
+		json_object_del(params, "start");
+		r = r < 0 ? r : add(g, path, "", json_incref(params), start, err);
+		if (r == 0) {
+			json_object_set_new(params, "name", json_string(name));
+		}
+		json_decref(params);
+	}
+	json_decref(services);
+	return r;
+}
+
+static int open_sealed(const struct gathered *g, struct span sealed, struct buf *plain,
+		       struct error *err)
+{
+	struct buf passphrase = BUF_INIT;
+	struct identities ids = {0};
+	int r = g->identity_file     ? identities_read(g->identity_file, &ids, err)
+		: g->passphrase_file ? passphrase_read(g->passphrase_file, &passphrase, err)
+				     : passphrase_ask(false, &passphrase, err);
 
 	if (r == 0) {
-		r = foreign_onionshare(buf_span(&text), &params, &start, err);
-		if (r < 0) {
-			error_context(err, "%s", path);
-		}
+		r = exported_open(sealed, buf_span(&passphrase), g->identity_file ? &ids : NULL,
+				  plain, err);
+	}
+	identities_wipe(&ids);
+	buf_wipe(&passphrase);
+	return r;
+}
+
+static int add_tab(struct gathered *g, const char *path, struct span text, struct error *err)
+{
+	json_t *params = NULL;
+	bool start = false;
+	int r = foreign_onionshare(text, &params, &start, err);
+
+	return r < 0 ? r : add(g, path, ".json", params, start, err);
+}
+
+static int gather_file(struct gathered *g, const char *path, struct error *err)
+{
+	struct buf text = BUF_INIT, plain = BUF_INIT;
+	int r = read_file(path, &text, err);
+
+	if (r < 0) {
+		buf_wipe(&text);
+		return r;
+	}
+	if (exported_is_sealed(buf_span(&text))) {
+		r = open_sealed(g, buf_span(&text), &plain, err);
+		r = r < 0 ? r : add_exported(g, path, buf_span(&plain), err);
+	} else if (exported_is(buf_span(&text))) {
+		r = add_exported(g, path, buf_span(&text), err);
+	} else {
+		r = add_tab(g, path, buf_span(&text), err);
+	}
+	if (r < 0) {
+		error_context(err, "%s", path);
 	}
 	buf_wipe(&text);
-	return r < 0 ? r : add(g, path, ".json", params, start, err);
+	buf_wipe(&plain);
+	return r;
 }
 
 static int gather_tabs(struct gathered *g, const char *path, struct error *err)
@@ -209,7 +271,7 @@ static int gather_tabs(struct gathered *g, const char *path, struct error *err)
 	for (size_t i = 0; i < names.n && r == 0; i++) {
 		_cleanup_free_ char *file = below(path, names.all[i]);
 
-		r = gather_tab(g, file, err);
+		r = gather_file(g, file, err);
 	}
 	names_done(&names);
 	return r;
@@ -328,5 +390,5 @@ int gather(struct gathered *g, const char *path, struct error *err)
 	if (stat(path, &st) < 0) {
 		return cannot_read(err, path, errno);
 	}
-	return S_ISDIR(st.st_mode) ? gather_dir(g, path, err) : gather_tab(g, path, err);
+	return S_ISDIR(st.st_mode) ? gather_dir(g, path, err) : gather_file(g, path, err);
 }

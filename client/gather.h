@@ -25,11 +25,13 @@ struct gathered {
 	/* For what has no mode of its own (a HiddenServiceDir); borrowed. */
 	const char *mode; /* NULL: then that is refused */
 	const json_t *paths;
+	/* For files that export has encrypted; borrowed. NULL: the passphrase is asked for. */
+	const char *passphrase_file, *identity_file;
 };
 
 /*
- * A saved tab of OnionShare's, a directory of them, or a HiddenServiceDir of tor's: adds
- * it to g. 0, or -errno and err names the file; what was added before stays.
+ * What export has written, a saved tab of OnionShare's, a directory of them, or a HiddenServiceDir
+ * of tor's: adds it to g. 0, or -errno and err names the file; what was added before stays.
  */
 int gather(struct gathered *g, const char *path, struct error *err);
 void gathered_done(struct gathered *g);

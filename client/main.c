@@ -38,7 +38,7 @@ static const struct command *const commands[] = {
 	&cmd_inbox_show,     &cmd_inbox_save,    &cmd_inbox_delete,
 	&cmd_key_list,       &cmd_key_add,       &cmd_key_remove,
 	&cmd_metrics_print,  &cmd_metrics_write, &cmd_completion,
-	&cmd_complete_words, &cmd_import,
+	&cmd_complete_words, &cmd_import,        &cmd_export,
 };
 
 const struct opt commands_global_opts[] = {

@@ -237,6 +237,20 @@ static const struct field out_Import[] = {
 	T("service", type_service, NULLABLE, "The service as it is now."),
 	END,
 };
+#define in_Export in_name
+static const struct field out_Export[] = {
+	T("mode", type_mode, 0, "These members are as for Import."),
+	F("name", STRING, 0, "Its name here."),
+	F("paths", STRING, NULLABLE | ARRAY, "What it serves; null for modes without content."),
+	F("options", OBJECT, 0,
+	  "Those that are set, without what counts on this machine only (port, times, the "
+	  "daemon's own data directory)."),
+	F("onion", STRING, NULLABLE, "null: not made yet."),
+	F("onion_key", STRING, NULLABLE, "Who has it can take the address over."),
+	T("keys", type_key, ARRAY, "Also of a public service, if it has some."),
+	F("start", BOOL, 0, "It is started here."),
+	END,
+};
 #define out_Create  out_service
 #define in_Start    in_name
 #define out_Start   out_service
@@ -465,6 +479,9 @@ static const struct field out_InboxOpen[] = {
 	  "Makes a service, stopped, that was served elsewhere: at its address, with its "        \
 	  "private keys. If Tor answers, it tells whether key and address fit together; else "    \
 	  "that shows at the first start.")                                                       \
+	X(Export, ADMIN, 0,                                                                       \
+	  "All that makes a service what it is, secret keys included, as Import takes it on "     \
+	  "another machine. What it serves, or has received, is not in it.")                      \
 	X(Start, CONTROL, 0,                                                                      \
 	  "Starts a service and remembers it: it comes back after a crash or reboot. "            \
 	  "Answers when the start is under way; Wait tells when it can be reached.")              \

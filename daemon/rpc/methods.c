@@ -6,6 +6,7 @@
 const struct rpc_method rpc_methods[] = {
 	{"Create", rpc_create},
 	{"Import", rpc_import},
+	{"Export", rpc_export},
 	{"Start", rpc_start},
 	{"Stop", rpc_stop},
 	{"Restart", rpc_restart},

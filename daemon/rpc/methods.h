@@ -26,8 +26,8 @@ struct rpc_env {
 extern const struct rpc_method rpc_methods[];
 
 rpc_handler_fn rpc_list; /* methods_list.c */
-rpc_handler_fn rpc_create, rpc_import, rpc_start, rpc_stop, rpc_restart, rpc_show, rpc_edit,
-	rpc_rename, rpc_delete, rpc_keep;                 /* methods_service.c */
+rpc_handler_fn rpc_create, rpc_import, rpc_export, rpc_start, rpc_stop, rpc_restart, rpc_show,
+	rpc_edit, rpc_rename, rpc_delete, rpc_keep;       /* methods_service.c */
 rpc_handler_fn rpc_wait;                                  /* methods_wait.c */
 rpc_handler_fn rpc_watch;                                 /* methods_watch.c */
 rpc_handler_fn rpc_key_list, rpc_key_add, rpc_key_remove; /* methods_key.c */

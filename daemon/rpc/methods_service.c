@@ -238,6 +238,16 @@ void rpc_show(struct rpc_call *call, void *ud)
 	}
 }
 
+void rpc_export(struct rpc_call *call, void *ud)
+{
+	struct rpc_env *env = ud;
+	struct service *svc = rpc_service(call, env);
+
+	if (svc) {
+		rpc_reply(call, manager_export_json(svc));
+	}
+}
+
 void rpc_edit(struct rpc_call *call, void *ud)
 {
 	struct rpc_env *env = ud;

@@ -149,3 +149,46 @@ int import_identity(const struct manager *m, const json_t *from, struct service_
 	}
 	return r;
 }
+
+/* --- and back --- */
+
+/* What only this daemon on this machine can do, or is over when it is read again. */
+static json_t *portable_options(const struct service *svc)
+{
+	static const char *const here[] = {"port", "start_at", "stop_at"};
+	json_t *options = json_deep_copy(svc->row->options);
+	const char *dir = json_string_value(json_object_get(options, "data_dir"));
+	const char *state = svc->m->config.state_dir;
+
+	for (size_t i = 0; i < ARRAY_SIZE(here); i++) {
+		json_object_del(options, here[i]);
+	}
+	if (dir && state) {
+		_cleanup_free_ char *own = xasprintf("%s/receive/", state);
+
+		if (span_starts(span_str(dir), span_str(own))) {
+			json_object_del(options, "data_dir");
+		}
+	}
+	return options;
+}
+
+json_t *manager_export_json(const struct service *svc)
+{
+	const struct service_row *row = svc->row;
+	char key[BASE64_LEN(ONION_KEY_SIZE) + 1] = "";
+
+	if (row->has_onion_key) {
+		base64_encode(row->onion_key, ONION_KEY_SIZE, key);
+	}
+	json_t *o = json_pack("{s:s, s:s, s:o, s:s?, s:s?, s:o, s:b}", "name", row->name, "mode",
+			      row->mode, "options", portable_options(svc), "onion", row->onion,
+			      "onion_key", key[0] ? key : NULL, "keys", service_all_keys_json(svc),
+			      "start", row->wanted);
+
+	if (json_array_size(row->paths)) {
+		json_object_set_new(o, "paths", json_deep_copy(row->paths));
+	}
+	crypto_wipe(key, sizeof(key));
+	return o;
+}

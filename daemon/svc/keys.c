@@ -26,14 +26,19 @@ static json_t *key_json(const struct store_key *key)
 	return o;
 }
 
-json_t *manager_keys_json(const struct service *svc)
+json_t *service_all_keys_json(const struct service *svc)
 {
 	json_t *keys = json_array();
 
-	for (size_t i = 0; !service_is_public(svc) && i < svc->row->n_keys; i++) {
+	for (size_t i = 0; i < svc->row->n_keys; i++) {
 		json_array_append_new(keys, key_json(&svc->row->keys[i]));
 	}
 	return keys;
+}
+
+json_t *manager_keys_json(const struct service *svc)
+{
+	return service_is_public(svc) ? json_array() : service_all_keys_json(svc);
 }
 
 static struct store_key *find_label(const struct service_row *row, const char *label)

@@ -153,6 +153,8 @@ int manager_key_remove(struct manager *m, struct service *svc, const char *label
 /* New reference: an array of Key; none of a public service. */
 json_t *manager_keys_json(const struct service *svc);
 
+/* New reference: what Export answers, with all secrets. (import.c) */
+json_t *manager_export_json(const struct service *svc);
 /* New references: the RPC's types Service and Counts. */
 json_t *manager_service_json(const struct service *svc);
 /*

@@ -81,6 +81,8 @@ int get_content(struct manager *m, const struct manager_create *what, content_go
 		struct error *err);
 /* Makes the first key of a private service that has none. (keys.c) */
 void ensure_client_key(struct service_row *row);
+/* New reference: also those that wait until a public service is private again. (keys.c) */
+json_t *service_all_keys_json(const struct service *svc);
 /*
  * Address and keys as Import takes them, into a new row, as far as they are given; row is
  * the caller's to free also after an error. (import.c)

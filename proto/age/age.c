@@ -63,6 +63,7 @@ struct age_seal {
 	age_write_fn *write;
 	void *ud;
 	int error;
+	struct buf passphrase; /* instead of recipients */
 	size_t n_recipients;
 	struct age_recipient recipients[AGE_RECIPIENTS_MAX];
 	struct stream st;
@@ -83,9 +84,20 @@ struct age_seal *age_seal_new(const struct age_recipient *recipients, size_t n, 
 	return s;
 }
 
+struct age_seal *age_seal_new_passphrase(struct span passphrase, age_write_fn *write, void *ud)
+{
+	struct age_seal *s = xnew(struct age_seal);
+
+	buf_add_span(&s->passphrase, passphrase);
+	s->write = write;
+	s->ud = ud;
+	return s;
+}
+
 void age_seal_free(struct age_seal *s)
 {
 	if (s) {
+		buf_wipe(&s->passphrase);
 		crypto_wipe(&s->st, sizeof(s->st));
 		free(s);
 	}
@@ -98,11 +110,18 @@ int age_seal_begin(struct age_seal *s)
 
 	crypto_random(file_key, sizeof(file_key));
 	crypto_random(nonce, sizeof(nonce));
-	age_header_make(&b, file_key, s->recipients, s->n_recipients);
+	if (s->n_recipients) {
+		age_header_make(&b, file_key, s->recipients, s->n_recipients);
+	} else {
+		s->error = age_header_make_passphrase(&b, file_key, buf_span(&s->passphrase),
+						      AGE_WORK);
+	}
 	buf_add(&b, nonce, sizeof(nonce));
 	stream_key(&s->st, file_key, nonce);
 	crypto_wipe(file_key, sizeof(file_key));
-	s->error = s->write(s->ud, buf_span(&b));
+	if (s->error == 0) {
+		s->error = s->write(s->ud, buf_span(&b));
+	}
 	buf_done(&b);
 	return s->error;
 }
@@ -161,7 +180,8 @@ struct age_open {
 	int error;
 	enum open_state state;
 	struct buf header;
-	size_t line; /* where the header's last line begins */
+	size_t line;           /* where the header's last line begins */
+	struct buf passphrase; /* instead of identities */
 	size_t n_identities;
 	struct age_identity *identities;
 	uint8_t file_key[AGE_FILE_KEY_SIZE];
@@ -180,10 +200,23 @@ struct age_open *age_open_new(const struct age_identity *identities, size_t n, a
 	return o;
 }
 
+struct age_open *age_open_new_passphrase(struct span passphrase, age_write_fn *write, void *ud)
+{
+	struct age_open *o = xnew(struct age_open);
+
+	buf_add_span(&o->passphrase, passphrase);
+	o->write = write;
+	o->ud = ud;
+	return o;
+}
+
 void age_open_free(struct age_open *o)
 {
 	if (o) {
-		crypto_wipe(o->identities, o->n_identities * sizeof(*o->identities));
+		buf_wipe(&o->passphrase);
+		if (o->identities) {
+			crypto_wipe(o->identities, o->n_identities * sizeof(*o->identities));
+		}
 		free(o->identities);
 		buf_done(&o->header);
 		crypto_wipe(o, sizeof(*o));
@@ -217,6 +250,10 @@ static int open_header(struct age_open *o, struct span *s)
 		return 0;
 	}
 	o->state = OPEN_NONCE;
+	if (!o->identities) {
+		return age_header_open_passphrase(buf_span(&o->header), buf_span(&o->passphrase),
+						  o->file_key);
+	}
 	return age_header_open(buf_span(&o->header), o->identities, o->n_identities, o->file_key);
 }
 

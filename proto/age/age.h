@@ -15,6 +15,9 @@
 #define AGE_CHUNK          (64u * 1024) /* bytes of plain text that are sealed together */
 #define AGE_RECIPIENTS_MAX 64u
 #define AGE_HEADER_MAX     (64u * 1024)
+/* Of a passphrase: 2 to that power rounds, a KiB of memory each (age's own takes 18). */
+#define AGE_WORK     17u
+#define AGE_WORK_MAX 20u
 
 struct age_recipient {
 	uint8_t key[32];
@@ -39,6 +42,8 @@ struct age_seal;
 /* 1 to AGE_RECIPIENTS_MAX recipients: each can open it alone. Nothing is written yet. */
 struct age_seal *age_seal_new(const struct age_recipient *recipients, size_t n, age_write_fn *write,
 			      void *ud);
+/* For who knows the passphrase (copied, wiped); begin may return -ENOMEM too. */
+struct age_seal *age_seal_new_passphrase(struct span passphrase, age_write_fn *write, void *ud);
 void age_seal_free(struct age_seal *s);
 /* Once, before anything else: 0 or what write returned, as in the following. */
 int age_seal_begin(struct age_seal *s);
@@ -53,6 +58,8 @@ struct age_open;
 /* The first identity that fits is used. Copied. */
 struct age_open *age_open_new(const struct age_identity *identities, size_t n, age_write_fn *write,
 			      void *ud);
+/* Wrong passphrase: -ENOKEY. Also -ENOMEM, and -EOVERFLOW: more work than AGE_WORK_MAX. */
+struct age_open *age_open_new_passphrase(struct span passphrase, age_write_fn *write, void *ud);
 void age_open_free(struct age_open *o);
 /*
  * Every byte that is written is authentic, but only after finish is it all:

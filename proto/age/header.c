@@ -7,12 +7,15 @@
 #include <strings.h>
 
 #include "proto/age/bech32.h"
+#include "proto/age/scrypt.h"
 #include "proto/base/alloc.h"
 #include "proto/base/codec.h"
 #include "proto/base/crypto.h"
 
 #define VERSION_LINE "age-encryption.org/v1\n"
 #define X25519_INFO  SPAN("age-encryption.org/v1/X25519")
+#define SCRYPT_LABEL SPAN("age-encryption.org/v1/scrypt")
+#define SALT_SIZE    16u
 #define COLUMNS      64u /* of base64 in a full line */
 #define LINE_BYTES   48u /* and what that decodes to */
 #define WRAPPED_SIZE (AGE_FILE_KEY_SIZE + AEAD_TAG_SIZE)
@@ -120,6 +123,19 @@ static int wrap_key(const uint8_t secret[X25519_SIZE], const uint8_t peer[X25519
 	return 0;
 }
 
+/* Likewise out of a passphrase: 0, or as scrypt. */
+static int passphrase_key(struct span passphrase, const uint8_t salt[SALT_SIZE], unsigned log_n,
+			  uint8_t ret[AEAD_KEY_SIZE])
+{
+	struct span label = SCRYPT_LABEL;
+	char labelled[sizeof("age-encryption.org/v1/scrypt") - 1 + SALT_SIZE];
+
+	memcpy(labelled, label.p, label.n);
+	memcpy(labelled + label.n, salt, SALT_SIZE);
+	return scrypt(passphrase, bytes(labelled, sizeof(labelled)),
+		      (struct scrypt_cost){.log_n = log_n, .r = 8, .p = 1}, ret, AEAD_KEY_SIZE);
+}
+
 /* header: up to and with the three dashes. */
 static void header_mac(const uint8_t file_key[AGE_FILE_KEY_SIZE], struct span header,
 		       uint8_t ret[SHA256_SIZE])
@@ -167,21 +183,51 @@ static void add_stanza(struct buf *b, const uint8_t file_key[AGE_FILE_KEY_SIZE],
 	crypto_wipe(key, sizeof(key));
 }
 
+/* from: where in b the header begins. */
+static void add_mac(struct buf *b, size_t from, const uint8_t file_key[AGE_FILE_KEY_SIZE])
+{
+	uint8_t mac[SHA256_SIZE];
+
+	buf_add_str(b, "---");
+	header_mac(file_key, span_of(b->p + from, b->len - from), mac);
+	buf_add_char(b, ' ');
+	add_base64(b, mac, sizeof(mac));
+	buf_add_char(b, '\n');
+}
+
+int age_header_make_passphrase(struct buf *b, const uint8_t file_key[AGE_FILE_KEY_SIZE],
+			       struct span passphrase, unsigned log_n)
+{
+	uint8_t salt[SALT_SIZE], key[AEAD_KEY_SIZE], wrapped[WRAPPED_SIZE];
+	size_t from = b->len;
+
+	crypto_random(salt, sizeof(salt));
+	int r = passphrase_key(passphrase, salt, log_n, key);
+
+	if (r < 0) {
+		return r;
+	}
+	crypto_aead_seal(key, zero_nonce, SPAN_NONE, file_key, AGE_FILE_KEY_SIZE, wrapped);
+	crypto_wipe(key, sizeof(key));
+	buf_add_str(b, VERSION_LINE "-> scrypt ");
+	add_base64(b, salt, sizeof(salt));
+	buf_printf(b, " %u\n", log_n);
+	add_base64(b, wrapped, sizeof(wrapped));
+	buf_add_char(b, '\n');
+	add_mac(b, from, file_key);
+	return 0;
+}
+
 void age_header_make(struct buf *b, const uint8_t file_key[AGE_FILE_KEY_SIZE],
 		     const struct age_recipient *recipients, size_t n)
 {
-	uint8_t mac[SHA256_SIZE];
 	size_t from = b->len;
 
 	buf_add_str(b, VERSION_LINE);
 	for (size_t i = 0; i < n; i++) {
 		add_stanza(b, file_key, &recipients[i]);
 	}
-	buf_add_str(b, "---");
-	header_mac(file_key, span_of(b->p + from, b->len - from), mac);
-	buf_add_char(b, ' ');
-	add_base64(b, mac, sizeof(mac));
-	buf_add_char(b, '\n');
+	add_mac(b, from, file_key);
 }
 
 /* --- reading --- */
@@ -196,7 +242,7 @@ static int read_base64(struct span text, uint8_t *ret, size_t n)
 }
 
 struct stanza {
-	struct span args[2]; /* the type and its first argument */
+	struct span args[3]; /* the type and its first arguments */
 	size_t n_args;
 	uint8_t body[LINE_BYTES]; /* the first line of it */
 	size_t body_n;            /* of all lines */
@@ -247,13 +293,53 @@ static int read_body(struct span *rest, struct stanza *st)
 	return 0;
 }
 
-/* 0: the file's key is known. -ENOKEY: not by these. -EINVAL. */
-static int unwrap(const struct stanza *st, const struct age_identity *identities, size_t n,
+/* What a header is opened with: identities, or a passphrase. */
+struct keyring {
+	const struct age_identity *identities; /* NULL: none */
+	size_t n;
+	struct span passphrase;
+};
+
+/* As unwrap. */
+static int unwrap_passphrase(const struct stanza *st, struct span passphrase,
+			     uint8_t file_key[AGE_FILE_KEY_SIZE])
+{
+	uint8_t salt[SALT_SIZE], key[AEAD_KEY_SIZE];
+	uint64_t log_n;
+
+	if (!span_eq(st->args[0], SPAN("scrypt"))) {
+		return -ENOKEY;
+	}
+	if (st->n_args != 3 || read_base64(st->args[1], salt, sizeof(salt)) < 0 ||
+	    st->body_n != WRAPPED_SIZE || st->args[2].n > 2 || st->args[2].p[0] == '0' ||
+	    span_u64(st->args[2], 99, &log_n) < 0) {
+		return -EINVAL;
+	}
+	if (log_n > AGE_WORK_MAX) {
+		return -EOVERFLOW;
+	}
+	int r = passphrase_key(passphrase, salt, (unsigned)log_n, key);
+
+	if (r == 0 &&
+	    crypto_aead_open(key, zero_nonce, SPAN_NONE, st->body, WRAPPED_SIZE, file_key) < 0) {
+		r = -ENOKEY;
+	}
+	crypto_wipe(key, sizeof(key));
+	return r;
+}
+
+/* 0: the file's key is known. -ENOKEY: not by these. -EINVAL, and of a passphrase more. */
+static int unwrap(const struct stanza *st, const struct keyring *ring,
 		  uint8_t file_key[AGE_FILE_KEY_SIZE])
 {
+	const struct age_identity *identities = ring->identities;
+	size_t n = ring->n;
 	uint8_t share[X25519_SIZE], key[AEAD_KEY_SIZE];
 	int r = -ENOKEY;
 
+	if (!identities) {
+		return unwrap_passphrase(st, ring->passphrase, file_key);
+	}
 	if (!span_eq(st->args[0], SPAN("X25519"))) {
 		return -ENOKEY;
 	}
@@ -273,7 +359,7 @@ static int unwrap(const struct stanza *st, const struct age_identity *identities
 }
 
 /* All stanzas are read, also behind the one that fits; *ret: the three dashes. */
-static int read_stanzas(struct span *rest, const struct age_identity *identities, size_t n,
+static int read_stanzas(struct span *rest, const struct keyring *ring,
 			uint8_t file_key[AGE_FILE_KEY_SIZE])
 {
 	int found = -ENOKEY;
@@ -292,14 +378,14 @@ static int read_stanzas(struct span *rest, const struct age_identity *identities
 			return -EINVAL;
 		}
 		if (found == -ENOKEY) {
-			found = unwrap(&st, identities, n, file_key);
+			found = unwrap(&st, ring, file_key);
 		}
 	}
 	return count ? found : -EINVAL;
 }
 
-int age_header_open(struct span header, const struct age_identity *identities, size_t n,
-		    uint8_t file_key[AGE_FILE_KEY_SIZE])
+static int open_header(struct span header, const struct keyring *ring,
+		       uint8_t file_key[AGE_FILE_KEY_SIZE])
 {
 	struct span rest = span_from(header, strlen(VERSION_LINE));
 	uint8_t key[AGE_FILE_KEY_SIZE], mac[SHA256_SIZE], expected[SHA256_SIZE];
@@ -308,7 +394,7 @@ int age_header_open(struct span header, const struct age_identity *identities, s
 	if (!span_starts(header, SPAN(VERSION_LINE))) {
 		return -EINVAL;
 	}
-	r = read_stanzas(&rest, identities, n, key);
+	r = read_stanzas(&rest, ring, key);
 	if (r == -EINVAL || !rest.p || !span_starts(rest, SPAN("--- ")) ||
 	    !span_ends(rest, SPAN("\n")) ||
 	    read_base64(span_of(rest.p + 4, rest.n - 5), mac, sizeof(mac)) < 0) {
@@ -323,4 +409,21 @@ int age_header_open(struct span header, const struct age_identity *identities, s
 	}
 	crypto_wipe(key, sizeof(key));
 	return r;
+}
+
+int age_header_open(struct span header, const struct age_identity *identities, size_t n,
+		    uint8_t file_key[AGE_FILE_KEY_SIZE])
+{
+	static const struct age_identity none;
+	const struct keyring ring = {.identities = n ? identities : &none, .n = n};
+
+	return open_header(header, &ring, file_key);
+}
+
+int age_header_open_passphrase(struct span header, struct span passphrase,
+			       uint8_t file_key[AGE_FILE_KEY_SIZE])
+{
+	const struct keyring ring = {.passphrase = passphrase};
+
+	return open_header(header, &ring, file_key);
 }

@@ -16,3 +16,12 @@ void age_header_make(struct buf *b, const uint8_t file_key[AGE_FILE_KEY_SIZE],
  */
 int age_header_open(struct span header, const struct age_identity *identities, size_t n,
 		    uint8_t file_key[AGE_FILE_KEY_SIZE]);
+/*
+ * The same with a passphrase alone; how slowly it is tried stands in the header, 2 to the
+ * power of log_n. make: 0 or -ENOMEM. open: also -ENOMEM, and -EOVERFLOW: slower than
+ * AGE_WORK_MAX.
+ */
+int age_header_make_passphrase(struct buf *b, const uint8_t file_key[AGE_FILE_KEY_SIZE],
+			       struct span passphrase, unsigned log_n);
+int age_header_open_passphrase(struct span header, struct span passphrase,
+			       uint8_t file_key[AGE_FILE_KEY_SIZE]);

@@ -6,6 +6,7 @@
 
 #include "proto/age/bech32.h"
 #include "proto/age/header.h"
+#include "proto/age/scrypt.h"
 #include "proto/base/buf.h"
 #include "proto/base/codec.h"
 #include "proto/base/crypto.h"
@@ -509,6 +510,91 @@ static void an_error_of_the_writer_stays(void **state)
 	age_seal_free(s);
 }
 
+/* --- passphrases --- */
+
+static void scrypt_of_rfc_7914(void **state)
+{
+	static const struct {
+		const char *passphrase, *salt, *hex;
+		struct scrypt_cost cost;
+	} cases[] = {
+		{"",
+		 "",
+		 "77d6576238657b203b19ca42c18a0497f16b4844e3074ae8dfdffa3fede21442"
+		 "fcd0069ded0948f8326a753a0fc81f17e8d3e0fb2e0d3628cf35e20c38d18906",
+		 {4, 1, 1}},
+		{"password",
+		 "NaCl",
+		 "fdbabe1c9d3472007856e7190d01e9fe7c6ad7cbc8237830e77376634b373162"
+		 "2eaf30d92e22a3886ff109279d9830dac727afb94a83ee6d8360cbdfa2cc0640",
+		 {10, 8, 16}},
+		{"pleaseletmein",
+		 "SodiumChloride",
+		 "7023bdcb3afd7348461c06cd81fd38ebfda8fbba904f8e3ea9b543f6545da1f2"
+		 "d5432955613f0fcf62d49705242a9af9e61e85dc0d651e40dfcf017b45575887",
+		 {14, 8, 1}},
+	};
+	uint8_t key[64];
+	char hex[129];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		assert_int_equal(scrypt(span_str(cases[i].passphrase), span_str(cases[i].salt),
+					cases[i].cost, key, sizeof(key)),
+				 0);
+		hex_encode(key, sizeof(key), hex);
+		assert_string_equal(hex, cases[i].hex);
+	}
+	assert_int_equal(scrypt(SPAN("x"), SPAN("y"), (struct scrypt_cost){21, 8, 1}, key, 64),
+			 -EINVAL);
+	assert_int_equal(scrypt(SPAN("x"), SPAN("y"), (struct scrypt_cost){0, 8, 1}, key, 64),
+			 -EINVAL);
+}
+
+static void a_passphrase_opens_what_it_has_closed_and_no_other_does(void **state)
+{
+	static const uint8_t file_key[AGE_FILE_KEY_SIZE] = {1, 2, 3};
+	uint8_t got[AGE_FILE_KEY_SIZE];
+	struct buf b = BUF_INIT;
+
+	(void)state;
+	assert_int_equal(age_header_make_passphrase(&b, file_key, SPAN("correct horse"), 4), 0);
+	assert_int_equal(age_header_open_passphrase(buf_span(&b), SPAN("correct horse"), got), 0);
+	assert_memory_equal(got, file_key, sizeof(got));
+	assert_int_equal(age_header_open_passphrase(buf_span(&b), SPAN("correct hors"), got),
+			 -ENOKEY);
+	assert_int_equal(age_header_open_passphrase(buf_span(&b), SPAN(""), got), -ENOKEY);
+	for (size_t i = 0; i < b.len; i++) {
+		b.p[i] ^= 1;
+		assert_true(age_header_open_passphrase(buf_span(&b), SPAN("correct horse"), got) <
+			    0);
+		b.p[i] ^= 1;
+	}
+	buf_done(&b);
+}
+
+static void work_without_bounds_is_not_begun(void **state)
+{
+	static const struct {
+		const char *work;
+		int r;
+	} cases[] = {{"21", -EOVERFLOW}, {"64", -EOVERFLOW}, {"100", -EINVAL}, {"04", -EINVAL},
+		     {"0", -EINVAL},     {"-1", -EINVAL},    {"", -EINVAL},    {"4 4", -EINVAL}};
+	uint8_t got[AGE_FILE_KEY_SIZE];
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		_cleanup_free_ char *header =
+			xasprintf("age-encryption.org/v1\n-> scrypt AAAAAAAAAAAAAAAAAAAAAA %s\n"
+				  "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n"
+				  "--- AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n",
+				  cases[i].work);
+
+		assert_int_equal(age_header_open_passphrase(span_str(header), SPAN("x"), got),
+				 cases[i].r);
+	}
+}
+
 static int discard(void *ud, struct span bytes)
 {
 	*(uint64_t *)ud += bytes.n;
@@ -557,6 +643,9 @@ int main(void)
 		cmocka_unit_test(malformed_headers_are_refused),
 		cmocka_unit_test(what_is_no_age_file_is_refused_at_once),
 		cmocka_unit_test(an_error_of_the_writer_stays),
+		cmocka_unit_test(scrypt_of_rfc_7914),
+		cmocka_unit_test(a_passphrase_opens_what_it_has_closed_and_no_other_does),
+		cmocka_unit_test(work_without_bounds_is_not_begun),
 		cmocka_unit_test(speed_for_reading),
 	};
 
