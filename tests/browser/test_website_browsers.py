@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A real website (Debian's policy manual) in real browsers, through Tor.
 
-Links, pictures, the search by script, jumping about in a recording, a download
-that goes on after the daemon was started again. Screenshots as in test_browsers.py.
+Links, pictures, the search by script, jumping about in a recording. Screenshots as in
+test_browsers.py.
 """
 import io
 import math
