@@ -244,8 +244,8 @@ static int read_tab(const json_t *all, json_t *params, bool *start, struct error
 	if (r == 0 && legacy) {
 		r = no_version_2(err);
 	}
-	if (r < 0) {
-		return r;
+	if (r < 0 || !mode) {
+		return r < 0 ? r : -EINVAL;
 	}
 	json_object_set_new(params, "mode", json_string(mode));
 	r = read_options(all, mode, params, err);
