@@ -54,7 +54,9 @@ class Browser:
         with open(os.path.join(self.dir, 'log'), 'wb') as log:
             self.process = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-                env={**os.environ, 'HOME': self.dir, 'XDG_RUNTIME_DIR': self.dir,
+                # In the C locale Chromium opens no file whose name is not ASCII.
+                env={**os.environ, 'LC_ALL': 'C.UTF-8', 'HOME': self.dir,
+                     'XDG_RUNTIME_DIR': self.dir,
                      'MOZ_CRASHREPORTER_DISABLE': '1'}, **kwargs)
 
     def close(self):
