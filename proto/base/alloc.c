@@ -99,6 +99,7 @@ void close_fdp(int *fd)
 		int saved = errno;
 
 		close(*fd);
+		*fd = -1;
 		errno = saved;
 	}
 }

@@ -39,7 +39,8 @@ char *xasprintf(const char *fmt, ...)
 #define _cleanup_close_ _cleanup_(close_fdp)
 
 void free_charp(void *pp);
-/* Closes *fd unless it is negative; errno is kept. */
+/* Closes *fd unless it is negative and sets it to -1, so that nobody closes the number again when
+ * it is another file's; errno is kept. */
 void close_fdp(int *fd);
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))

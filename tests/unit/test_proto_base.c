@@ -103,6 +103,23 @@ static void cleanup_closes_and_keeps_errno(void **state)
 	assert_int_equal(unit_open_fds(), before);
 }
 
+static void a_closed_descriptor_is_forgotten(void **state)
+{
+	(void)state;
+	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	assert_true(fd >= 0);
+	close_fdp(&fd);
+	assert_int_equal(fd, -1);
+
+	/* The number is another file's now: closing twice must not take it away. */
+	_cleanup_close_ int other = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	assert_true(other >= 0);
+	close_fdp(&fd);
+	assert_int_equal(fcntl(other, F_GETFD), FD_CLOEXEC);
+}
+
 static void container_of_finds_the_whole(void **state)
 {
 	(void)state;
@@ -710,6 +727,7 @@ int main(void)
 		cmocka_unit_test(an_array_size_that_overflows_ends_the_process),
 		cmocka_unit_test(taking_a_pointer_empties_its_variable),
 		cmocka_unit_test(cleanup_closes_and_keeps_errno),
+		cmocka_unit_test(a_closed_descriptor_is_forgotten),
 		cmocka_unit_test(container_of_finds_the_whole),
 		cmocka_unit_test(spans_compare_by_bytes),
 		cmocka_unit_test(case_is_ignored_for_ascii_only),
