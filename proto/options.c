@@ -2,15 +2,13 @@
 #include "proto/options.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <limits.h>
-#include <time.h>
-#include <unistd.h>
+#include <string.h>
 
 #include "proto/age/age.h"
 #include "proto/base/alloc.h"
 #include "proto/base/buf.h"
 #include "proto/base/utf8.h"
+#include "proto/option_value.h"
 #include "proto/units.h"
 
 #define COUNT_MAX INT64_C(1000000000)
@@ -264,148 +262,7 @@ const struct option *option_find(const char *mode, const char *name)
 	return NULL;
 }
 
-/* --- values --- */
-
-static int refuse(struct error *err, const char *field, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static int refuse(struct error *err, const char *field, const char *fmt, ...)
-{
-	struct buf why = BUF_INIT;
-	va_list ap;
-
-	va_start(ap, fmt);
-	buf_vprintf(&why, fmt, ap);
-	va_end(ap);
-	error_set_kind(err, EINVAL, ERROR_INVALID_VALUE, field, why.p, "%s: %s", field, why.p);
-	buf_done(&why);
-	return -EINVAL;
-}
-
-static int refuse_range(const struct option *o, struct error *err)
-{
-	return refuse(err, o->name, "must be a whole number from %" PRId64 " to %" PRId64, o->min,
-		      o->max);
-}
-
-/* Any bytes that JSON takes, as file names are: but from the root on, and no NUL. */
-static int check_path(const struct option *o, const json_t *value, struct error *err)
-{
-	const char *s = json_string_value(value);
-
-	if (!s || s[0] != '/' || strlen(s) != json_string_length(value)) {
-		return refuse(err, o->name, "must be an absolute path");
-	}
-	if (json_string_length(value) > (size_t)o->max) {
-		return refuse(err, o->name, "is longer than %" PRId64 " bytes", o->max);
-	}
-	return 0;
-}
-
-static int check_word(const struct option *o, const json_t *value, struct error *err)
-{
-	const char *s = json_is_string(value) ? json_string_value(value) : "";
-
-	for (const char *const *word = o->words; *word; word++) {
-		if (strcmp(s, *word) == 0 && json_string_length(value) == strlen(*word)) {
-			return 0;
-		}
-	}
-	return refuse(err, o->name, "must be one of %s", o->metavar);
-}
-
-/* What would not get through a field of HTTP (RFC 9110 section 5.5) unharmed. */
-static bool is_ascii(const char *s)
-{
-	while (*s > 0 && *s < 0x7f) {
-		s++;
-	}
-	return *s == '\0';
-}
-
-/* What is wrong is told without repeating it: a secret key may have been given by mistake. */
-static int check_recipients(const struct option *o, const json_t *value, struct error *err)
-{
-	size_t i, n = json_array_size(value);
-	json_t *text;
-
-	if (!json_is_array(value)) {
-		return refuse(err, o->name, "must be an array of age recipients");
-	}
-	if (n > (size_t)o->max) {
-		return refuse(err, o->name, "takes at most %" PRId64 " recipients", o->max);
-	}
-	json_array_foreach (value, i, text) {
-		struct span s = span_of(json_string_value(text), json_string_length(text));
-		struct age_recipient parsed;
-		struct error why = ERROR_INIT;
-
-		if (!json_is_string(text)) {
-			return refuse(err, o->name, "must be an array of age recipients");
-		}
-		if (age_parse_recipient(s, &parsed, &why) == 0) {
-			continue;
-		}
-		if (n == 1) {
-			refuse(err, o->name, "%s", error_text(&why));
-		} else {
-			refuse(err, o->name, "recipient %zu %s", i + 1, error_text(&why));
-		}
-		error_done(&why);
-		return -EINVAL;
-	}
-	return 0;
-}
-
-static int check_time(const struct option *o, const json_t *value, struct error *err)
-{
-	int64_t ms;
-
-	if (json_is_string(value) &&
-	    units_parse_time(span_of(json_string_value(value), json_string_length(value)), &ms) ==
-		    0) {
-		return 0;
-	}
-	return refuse(err, o->name, "must be a time like 2026-11-22T14:00:00Z");
-}
-
-static int check_value(const struct option *o, const json_t *value, struct error *err)
-{
-	if (json_is_null(value)) {
-		return 0;
-	}
-	switch (o->type) {
-	case OPTION_BOOL:
-		return json_is_boolean(value) ? 0 : refuse(err, o->name, "must be true or false");
-	case OPTION_TIME:
-		return check_time(o, value, err);
-	case OPTION_INT:
-	case OPTION_SECONDS:
-	case OPTION_SIZE:
-		return json_is_integer(value) && json_integer_value(value) >= o->min &&
-				       json_integer_value(value) <= o->max
-			       ? 0
-			       : refuse_range(o, err);
-	case OPTION_STRING:
-		if (!json_is_string(value)) {
-			return refuse(err, o->name, "must be text");
-		}
-		if (o->flags & OPTION_ASCII && !is_ascii(json_string_value(value))) {
-			return refuse(err, o->name, "must be plain ASCII");
-		}
-		return units_check_line(o->name,
-					span_of(json_string_value(value),
-						json_string_length(value)),
-					o->min, o->max, err);
-	case OPTION_PATH:
-		return check_path(o, value, err);
-	case OPTION_WORD:
-		return check_word(o, value, err);
-	case OPTION_RECIPIENTS:
-		return check_recipients(o, value, err);
-	}
-	return -EINVAL;
-}
+/* --- what is given --- */
 
 static int refuse_unknown(const char *mode, const char *name, struct error *err)
 {
@@ -414,7 +271,8 @@ static int refuse_unknown(const char *mode, const char *name, struct error *err)
 	int r;
 
 	utf8_escape(&shown, s.n > 64 ? span_of(s.p, 64) : s);
-	r = refuse(err, shown.len ? shown.p : "options", "is no option of the mode %s", mode);
+	r = option_refuse(err, shown.len ? shown.p : "options", "is no option of the mode %s",
+			  mode);
 	buf_done(&shown);
 	return r;
 }
@@ -425,15 +283,15 @@ int options_validate(const char *mode, const json_t *in, struct error *err)
 	json_t *object = (json_t *)(uintptr_t)in;
 
 	if (!options_mode(mode)) {
-		return refuse(err, "mode", "there is no such mode");
+		return option_refuse(err, "mode", "there is no such mode");
 	}
 	if (in && !json_is_object(in)) {
-		return refuse(err, "options", "must be an object");
+		return option_refuse(err, "options", "must be an object");
 	}
 	for (void *it = json_object_iter(object); it; it = json_object_iter_next(object, it)) {
 		const char *name = json_object_iter_key(it);
 		const struct option *o = option_find(mode, name);
-		int r = o ? check_value(o, json_object_iter_value(it), err)
+		int r = o ? option_check_value(o, json_object_iter_value(it), err)
 			  : refuse_unknown(mode, name, err);
 
 		if (r < 0) {
@@ -463,17 +321,18 @@ static int check_times(const json_t *all, struct error *err)
 	int64_t start = time_of(all, "start_at"), stop = time_of(all, "stop_at");
 
 	if (start && json_is_integer(start_timer)) {
-		return refuse(err, "start_at", "cannot be set together with auto_start_timer");
+		return option_refuse(err, "start_at",
+				     "cannot be set together with auto_start_timer");
 	}
 	if (stop && json_is_integer(stop_timer)) {
-		return refuse(err, "stop_at", "cannot be set together with auto_stop_timer");
+		return option_refuse(err, "stop_at", "cannot be set together with auto_stop_timer");
 	}
 	if (start && stop && stop <= start) {
-		return refuse(err, "stop_at", "must be later than the start");
+		return option_refuse(err, "stop_at", "must be later than the start");
 	}
 	if (json_is_integer(start_timer) && json_is_integer(stop_timer) &&
 	    json_integer_value(stop_timer) <= json_integer_value(start_timer)) {
-		return refuse(err, "auto_stop_timer", "must be later than the start");
+		return option_refuse(err, "auto_stop_timer", "must be later than the start");
 	}
 	return 0;
 }
@@ -488,13 +347,14 @@ int options_check_together(const char *mode, const json_t *all, struct error *er
 	if (options_mode(mode) == OPTION_RECEIVE &&
 	    json_is_true(json_object_get(all, "disable_text")) &&
 	    json_is_true(json_object_get(all, "disable_files"))) {
-		return refuse(err, "disable_files",
-			      "You cannot disable both text and files: nothing could be sent");
+		return option_refuse(
+			err, "disable_files",
+			"You cannot disable both text and files: nothing could be sent");
 	}
 	if (options_mode(mode) == OPTION_WEBSITE &&
 	    json_is_true(json_object_get(all, "disable_csp")) &&
 	    json_is_string(json_object_get(all, "custom_csp"))) {
-		return refuse(err, "custom_csp", "cannot be set together with disable_csp");
+		return option_refuse(err, "custom_csp", "cannot be set together with disable_csp");
 	}
 	return 0;
 }
@@ -533,178 +393,4 @@ json_t *options_complete(const char *mode, const json_t *set)
 		}
 	}
 	return all;
-}
-
-/* --- command line --- */
-
-static bool is_spelling(const char *name, struct span s)
-{
-	if (!name || strlen(name) != s.n) {
-		return false;
-	}
-	for (size_t i = 0; i < s.n; i++) {
-		char c = s.p[i] == '-' ? '_' : s.p[i];
-
-		if (c != name[i]) {
-			return false;
-		}
-	}
-	return true;
-}
-
-const struct option *option_find_spelling(const char *mode, struct span spelling, bool *ret_negated)
-{
-	unsigned bits = mode ? options_mode(mode) : OPTION_ALL_MODES;
-
-	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
-		const struct option *o = &options[i];
-		bool negated = is_spelling(o->opposite, spelling);
-
-		if ((o->modes & bits) && (negated || is_spelling(o->name, spelling))) {
-			*ret_negated = negated;
-			return o;
-		}
-	}
-	return NULL;
-}
-
-void option_spelling(const struct option *o, char *ret, size_t size)
-{
-	size_t i;
-
-	for (i = 0; i + 1 < size && o->name[i]; i++) {
-		ret[i] = o->name[i] == '_' ? '-' : o->name[i];
-	}
-	if (size) {
-		ret[i] = '\0';
-	}
-}
-
-/* A bool of the command line: alone, or as people write it. */
-static int parse_bool(const char *text, bool *ret)
-{
-	static const char *const yes[] = {"true", "yes", "on", "1"};
-	static const char *const no[] = {"false", "no", "off", "0"};
-
-	for (size_t i = 0; i < ARRAY_SIZE(yes); i++) {
-		if (!text || strcmp(text, yes[i]) == 0) {
-			*ret = true;
-			return 0;
-		}
-		if (strcmp(text, no[i]) == 0) {
-			*ret = false;
-			return 0;
-		}
-	}
-	return -EINVAL;
-}
-
-/* As the shell means it: from the directory where one is. */
-static json_t *absolute(const char *text)
-{
-	char here[PATH_MAX];
-	json_t *value;
-
-	if (text[0] == '/' || text[0] == '\0' || !getcwd(here, sizeof(here))) {
-		return json_string(text);
-	}
-	char *path = xasprintf("%s/%s", strcmp(here, "/") == 0 ? "" : here, text);
-
-	value = json_string(path);
-	free(path);
-	return value;
-}
-
-/* What is no RFC 3339 is a time of the caller's zone, down to minutes or seconds. */
-static json_t *parse_local_time(const char *text)
-{
-	static const char *const forms[] = {"%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S",
-					    "%Y-%m-%dT%H:%M:%S"};
-	char utc[UNITS_TIME_TEXT];
-
-	for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
-		struct tm tm = {.tm_isdst = -1}, meant;
-		const char *end = strptime(text, forms[i], &tm);
-
-		meant = tm;
-		time_t t = end && *end == '\0' ? mktime(&tm) : -1;
-
-		/* The 31st of February would become a day in March. */
-		if (t >= 0 && tm.tm_mday == meant.tm_mday) {
-			return json_string(units_print_time((int64_t)t * 1000, utc));
-		}
-	}
-	return json_string(text);
-}
-
-int option_parse_text(const struct option *o, const char *text, json_t **ret, struct error *err)
-{
-	json_t *value = NULL;
-	uint64_t n;
-	bool yes;
-	int r;
-
-	if (!text && o->type != OPTION_BOOL) {
-		return refuse(err, o->name, "needs a value");
-	}
-	switch (o->type) {
-	case OPTION_BOOL:
-		if (parse_bool(text, &yes) < 0) {
-			return refuse(err, o->name, "must be yes or no");
-		}
-		value = json_boolean(yes);
-		break;
-	case OPTION_INT:
-		if (span_u64(span_str(text), INT64_MAX, &n) < 0) {
-			return refuse_range(o, err);
-		}
-		value = json_integer((json_int_t)n);
-		break;
-	case OPTION_SECONDS:
-		if (units_parse_duration(span_str(text), &n) < 0 || n > INT64_MAX) {
-			return refuse(err, o->name,
-				      "must be a number of seconds, or a time like 1h30m");
-		}
-		value = json_integer((json_int_t)n);
-		break;
-	case OPTION_TIME:
-		value = parse_local_time(text);
-		if (!value) {
-			return refuse(err, o->name, "is not valid UTF-8");
-		}
-		break;
-	case OPTION_SIZE:
-		if (units_parse_size(span_str(text), &n) < 0 || n > INT64_MAX) {
-			return refuse(err, o->name,
-				      "must be a number of bytes, with K, M, G or T if you like");
-		}
-		value = json_integer((json_int_t)n);
-		break;
-	case OPTION_STRING:
-	case OPTION_WORD:
-		value = json_string(text);
-		if (!value) {
-			return refuse(err, o->name, "is not valid UTF-8");
-		}
-		break;
-	case OPTION_RECIPIENTS:
-		value = json_pack("[s]", text);
-		if (!value) {
-			return refuse(err, o->name, "is not valid UTF-8");
-		}
-		break;
-	case OPTION_PATH:
-		value = absolute(text);
-		if (!value) {
-			return refuse(err, o->name, "is not valid UTF-8");
-		}
-		break;
-	}
-	r = check_value(o, value, err);
-	if (r < 0) {
-		json_decref(value);
-		return r;
-	}
-	*ret = value;
-	return 0;
 }

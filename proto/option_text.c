@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* Options as they are written on a command line. */
+#include <errno.h>
+#include <limits.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "proto/base/alloc.h"
+#include "proto/base/span.h"
+#include "proto/option_value.h"
+#include "proto/options.h"
+#include "proto/units.h"
+
+static bool is_spelling(const char *name, struct span s)
+{
+	if (!name || strlen(name) != s.n) {
+		return false;
+	}
+	for (size_t i = 0; i < s.n; i++) {
+		char c = s.p[i] == '-' ? '_' : s.p[i];
+
+		if (c != name[i]) {
+			return false;
+		}
+	}
+	return true;
+}
+
+const struct option *option_find_spelling(const char *mode, struct span spelling, bool *ret_negated)
+{
+	unsigned bits = mode ? options_mode(mode) : OPTION_ALL_MODES;
+	size_t n;
+	const struct option *options = options_all(&n);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct option *o = &options[i];
+		bool negated = is_spelling(o->opposite, spelling);
+
+		if ((o->modes & bits) && (negated || is_spelling(o->name, spelling))) {
+			*ret_negated = negated;
+			return o;
+		}
+	}
+	return NULL;
+}
+
+void option_spelling(const struct option *o, char *ret, size_t size)
+{
+	size_t i;
+
+	for (i = 0; i + 1 < size && o->name[i]; i++) {
+		ret[i] = o->name[i] == '_' ? '-' : o->name[i];
+	}
+	if (size) {
+		ret[i] = '\0';
+	}
+}
+
+/* A bool of the command line: alone, or as people write it. */
+static int parse_bool(const char *text, bool *ret)
+{
+	static const char *const yes[] = {"true", "yes", "on", "1"};
+	static const char *const no[] = {"false", "no", "off", "0"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(yes); i++) {
+		if (!text || strcmp(text, yes[i]) == 0) {
+			*ret = true;
+			return 0;
+		}
+		if (strcmp(text, no[i]) == 0) {
+			*ret = false;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+/* As the shell means it: from the directory where one is. */
+static json_t *absolute(const char *text)
+{
+	char here[PATH_MAX];
+	json_t *value;
+
+	if (text[0] == '/' || text[0] == '\0' || !getcwd(here, sizeof(here))) {
+		return json_string(text);
+	}
+	char *path = xasprintf("%s/%s", strcmp(here, "/") == 0 ? "" : here, text);
+
+	value = json_string(path);
+	free(path);
+	return value;
+}
+
+/* What is no RFC 3339 is a time of the caller's zone, down to minutes or seconds. */
+static json_t *parse_local_time(const char *text)
+{
+	static const char *const forms[] = {"%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S",
+					    "%Y-%m-%dT%H:%M:%S"};
+	char utc[UNITS_TIME_TEXT];
+
+	for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
+		struct tm tm = {.tm_isdst = -1}, meant;
+		const char *end = strptime(text, forms[i], &tm);
+
+		meant = tm;
+		time_t t = end && *end == '\0' ? mktime(&tm) : -1;
+
+		/* The 31st of February would become a day in March. */
+		if (t >= 0 && tm.tm_mday == meant.tm_mday) {
+			return json_string(units_print_time((int64_t)t * 1000, utc));
+		}
+	}
+	return json_string(text);
+}
+
+int option_parse_text(const struct option *o, const char *text, json_t **ret, struct error *err)
+{
+	json_t *value = NULL;
+	uint64_t n;
+	bool yes;
+	int r;
+
+	if (!text && o->type != OPTION_BOOL) {
+		return option_refuse(err, o->name, "needs a value");
+	}
+	switch (o->type) {
+	case OPTION_BOOL:
+		if (parse_bool(text, &yes) < 0) {
+			return option_refuse(err, o->name, "must be yes or no");
+		}
+		value = json_boolean(yes);
+		break;
+	case OPTION_INT:
+		if (span_u64(span_str(text), INT64_MAX, &n) < 0) {
+			return option_refuse_range(o, err);
+		}
+		value = json_integer((json_int_t)n);
+		break;
+	case OPTION_SECONDS:
+		if (units_parse_duration(span_str(text), &n) < 0 || n > INT64_MAX) {
+			return option_refuse(err, o->name,
+					     "must be a number of seconds, or a time like 1h30m");
+		}
+		value = json_integer((json_int_t)n);
+		break;
+	case OPTION_TIME:
+		value = parse_local_time(text);
+		if (!value) {
+			return option_refuse(err, o->name, "is not valid UTF-8");
+		}
+		break;
+	case OPTION_SIZE:
+		if (units_parse_size(span_str(text), &n) < 0 || n > INT64_MAX) {
+			return option_refuse(
+				err, o->name,
+				"must be a number of bytes, with K, M, G or T if you like");
+		}
+		value = json_integer((json_int_t)n);
+		break;
+	case OPTION_STRING:
+	case OPTION_WORD:
+		value = json_string(text);
+		if (!value) {
+			return option_refuse(err, o->name, "is not valid UTF-8");
+		}
+		break;
+	case OPTION_RECIPIENTS:
+		value = json_pack("[s]", text);
+		if (!value) {
+			return option_refuse(err, o->name, "is not valid UTF-8");
+		}
+		break;
+	case OPTION_PATH:
+		value = absolute(text);
+		if (!value) {
+			return option_refuse(err, o->name, "is not valid UTF-8");
+		}
+		break;
+	}
+	r = option_check_value(o, value, err);
+	if (r < 0) {
+		json_decref(value);
+		return r;
+	}
+	*ret = value;
+	return 0;
+}
