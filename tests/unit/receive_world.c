@@ -3,7 +3,6 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <signal.h>
 #include <sys/socket.h>
 
 #include "ev/bufpool.h"
@@ -222,9 +221,7 @@ int setup(void **state)
 {
 	struct fixture *f = xnew(struct fixture);
 
-	signal(SIGPIPE, SIG_IGN);
-	assert_int_equal(uv_loop_init(&f->loop), 0);
-	ev_init(&f->ev, &f->loop, 4 * BUFPOOL_BUFFER_SIZE);
+	turn_begin(&f->loop, &f->ev, 4 * BUFPOOL_BUFFER_SIZE);
 	uv_idle_init(&f->loop, &f->idle);
 	f->idle.data = f;
 	list_init(&f->questions);
@@ -240,10 +237,7 @@ int teardown(void **state)
 	stop(f);
 	free(f->error);
 	uv_close((uv_handle_t *)&f->idle, NULL);
-	uv_run(&f->loop, UV_RUN_DEFAULT);
-	ev_done(&f->ev);
-	uv_run(&f->loop, UV_RUN_DEFAULT);
-	assert_int_equal(uv_loop_close(&f->loop), 0);
+	turn_end(&f->loop, &f->ev);
 	unit_rmtree(f->dir);
 	free(f);
 	return 0;

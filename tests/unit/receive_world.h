@@ -5,18 +5,16 @@
 #include <time.h>
 
 #include "base/list.h"
-#include "ev/ev.h"
 #include "http/server.h"
 #include "mode/inbox.h"
 #include "mode/mode.h"
 #include "proto/base/buf.h"
-#include "unit.h"
+#include "turn.h"
 
-#define HANG_SECONDS 60
-#define B            "----boundary0123"
-#define FORM         "Content-Type: multipart/form-data; boundary=" B "\r\n"
-#define TEXT         "name=\"text\""
-#define FILE_A       "name=\"file[]\"; filename=\"a.txt\""
+#define B      "----boundary0123"
+#define FORM   "Content-Type: multipart/form-data; boundary=" B "\r\n"
+#define TEXT   "name=\"text\""
+#define FILE_A "name=\"file[]\"; filename=\"a.txt\""
 
 struct intent {
 	int64_t id;
@@ -54,24 +52,6 @@ struct reply {
 	int status;
 	struct buf text; /* head and body */
 };
-
-static inline double now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
-
-#define turn_until(f, condition)                                             \
-	do {                                                                 \
-		for (double until_ = now() + HANG_SECONDS; !(condition);) {  \
-			if (now() > until_) {                                \
-				fail_msg("waited too long for " #condition); \
-			}                                                    \
-			uv_run(&(f)->loop, UV_RUN_NOWAIT);                   \
-		}                                                            \
-	} while (0)
 
 /* Not ready yet. options: JSON, with "title" beside. */
 void begin_mode(struct fixture *f, const char *options);

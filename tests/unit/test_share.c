@@ -1,22 +1,17 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Share mode behind a real HTTP server, visited over socket pairs on the same loop. */
 #include <errno.h>
-#include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #include "ev/bufpool.h"
-#include "ev/ev.h"
 #include "http/server.h"
 #include "mode/assets.h"
 #include "mode/downloads.h"
 #include "mode/mode.h"
 #include "mode/openfiles.h"
 #include "proto/base/buf.h"
-#include "unit.h"
-
-#define HANG_SECONDS 30
+#include "turn.h"
 
 struct cached {
 	char *key;
@@ -50,24 +45,6 @@ struct fixture {
 	void *get_ud;
 	struct span get_value;
 };
-
-static double now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
-
-#define turn_until(f, condition)                                             \
-	do {                                                                 \
-		for (double until_ = now() + HANG_SECONDS; !(condition);) {  \
-			if (now() > until_) {                                \
-				fail_msg("waited too long for " #condition); \
-			}                                                    \
-			uv_run(&(f)->loop, UV_RUN_NOWAIT);                   \
-		}                                                            \
-	} while (0)
 
 /* --- the host --- */
 
@@ -258,9 +235,7 @@ static int begin(void **state)
 {
 	struct fixture *f = xnew(struct fixture);
 
-	signal(SIGPIPE, SIG_IGN);
-	assert_int_equal(uv_loop_init(&f->loop), 0);
-	ev_init(&f->ev, &f->loop, 16 * BUFPOOL_BUFFER_SIZE);
+	turn_begin(&f->loop, &f->ev, 16 * BUFPOOL_BUFFER_SIZE);
 	uv_idle_init(&f->loop, &f->idle);
 	f->dir = unit_tmpdir();
 	memset(f->secret, 7, sizeof(f->secret));
@@ -279,10 +254,7 @@ static int end(void **state)
 	}
 	free(f->error);
 	uv_close((uv_handle_t *)&f->idle, NULL);
-	uv_run(&f->loop, UV_RUN_DEFAULT);
-	ev_done(&f->ev);
-	uv_run(&f->loop, UV_RUN_DEFAULT);
-	assert_int_equal(uv_loop_close(&f->loop), 0);
+	turn_end(&f->loop, &f->ev);
 	unit_rmtree(f->dir);
 	free(f);
 	return 0;

@@ -1,16 +1,13 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The website mode behind an HTTP server, visited over connections in memory. */
-#include <signal.h>
 #include <sys/stat.h>
 #include <time.h>
 
-#include "unit.h"
+#include "turn.h"
 /* after the preludes of cmocka */
 #include "mode/mode.h"
 #include "mode/website.h"
 #include "tests/lib/http_mem.h"
-
-#define HANG_SECONDS 30
 
 struct fixture {
 	uv_loop_t loop;
@@ -23,24 +20,6 @@ struct fixture {
 	int ready, replaced, stopped, closed, gone;
 	bool failed;
 };
-
-static double now(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
-}
-
-#define turn_until(f, condition)                                             \
-	do {                                                                 \
-		for (double until_ = now() + HANG_SECONDS; !(condition);) {  \
-			if (now() > until_) {                                \
-				fail_msg("waited too long for " #condition); \
-			}                                                    \
-			uv_run(&(f)->loop, UV_RUN_NOWAIT);                   \
-		}                                                            \
-	} while (0)
 
 /* --- the host --- */
 
@@ -222,9 +201,7 @@ static int begin(void **state)
 {
 	struct fixture *f = xnew(struct fixture);
 
-	signal(SIGPIPE, SIG_IGN);
-	assert_int_equal(uv_loop_init(&f->loop), 0);
-	ev_init(&f->ev, &f->loop, 16 * BUFPOOL_BUFFER_SIZE);
+	turn_begin(&f->loop, &f->ev, 16 * BUFPOOL_BUFFER_SIZE);
 	f->dir = unit_tmpdir();
 	memset(f->secret, 7, sizeof(f->secret));
 	*state = f;
@@ -247,10 +224,7 @@ static int end(void **state)
 		turn_until(f, f->closed);
 		stop(f);
 	}
-	uv_run(&f->loop, UV_RUN_DEFAULT);
-	ev_done(&f->ev);
-	uv_run(&f->loop, UV_RUN_DEFAULT);
-	assert_int_equal(uv_loop_close(&f->loop), 0);
+	turn_end(&f->loop, &f->ev);
 	unit_rmtree(f->dir);
 	free(f);
 	return 0;
