@@ -29,7 +29,8 @@ static const struct opt opts[] = {
 	{"identity", 'i', "FILE",
 	 "of an export to recipients: an age identity (AGE-SECRET-KEY-1...)"},
 	{"as", 0, "MODE", "what a HiddenServiceDir becomes: share, receive, website, chat"},
-	{"content", 0, "PATH", "what is served there; may be given several times"},
+	{"content", 0, "PATH",
+	 "what is served there, or here instead (one service); may be given several times"},
 	{0},
 };
 
@@ -65,6 +66,23 @@ static int set_name(struct ctl *ctl, struct gathered *g, struct error *err)
 	return units_check_name("name", name, err);
 }
 
+/* Here it may lie elsewhere than where the service comes from. */
+static int set_content(struct gathered *g, struct error *err)
+{
+	json_t *params;
+
+	if (!g->paths) {
+		return 0;
+	}
+	if (g->n != 1) {
+		return error_set_kind(err, EINVAL, ERROR_INVALID_VALUE, "content", "of one service",
+				      "--content is for one service, and these are %zu", g->n);
+	}
+	params = g->all[0].params;
+	json_object_set_new(params, "paths", json_deep_copy(g->paths));
+	return 0;
+}
+
 static int check_names_differ(const struct gathered *g, struct error *err)
 {
 	for (size_t i = 0; i < g->n; i++) {
@@ -91,6 +109,9 @@ static int read_all(struct ctl *ctl, struct gathered *g, struct error *err)
 	}
 	if (r == 0) {
 		r = set_name(ctl, g, err);
+	}
+	if (r == 0) {
+		r = set_content(g, err);
 	}
 	return r < 0 ? r : check_names_differ(g, err);
 }

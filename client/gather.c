@@ -351,9 +351,6 @@ static int gather_tor(struct gathered *g, const char *path, struct error *err)
 		return r;
 	}
 	params = json_pack("{s:s, s:{}, s:[]}", "mode", g->mode, "options", "keys");
-	if (g->paths) {
-		json_object_set_new(params, "paths", json_deep_copy(g->paths));
-	}
 	r = parse_file(path, "hs_ed25519_secret_key", foreign_tor_key, params, err);
 	if (r == 0 && exists(path, "hostname")) {
 		r = parse_file(path, "hostname", foreign_tor_hostname, params, err);

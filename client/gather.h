@@ -22,9 +22,10 @@ struct moving {
 struct gathered {
 	struct moving *all;
 	size_t n;
-	/* For what has no mode of its own (a HiddenServiceDir); borrowed. */
-	const char *mode; /* NULL: then that is refused */
-	const json_t *paths;
+	/* What is served and, of what does not say so itself (a HiddenServiceDir), how; borrowed.
+	 */
+	const char *mode;    /* NULL: then that is refused */
+	const json_t *paths; /* NULL: what is served where it comes from */
 	/* For files that export has encrypted; borrowed. NULL: the passphrase is asked for. */
 	const char *passphrase_file, *identity_file;
 };

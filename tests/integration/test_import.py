@@ -191,6 +191,31 @@ def test_an_identity_outlives_the_daemon_and_is_in_no_log(daemon):
                 assert raw not in f.read(), name
 
 
+# The sample of OnionShare's documentation (Advanced Usage, "Configuration file parameters
+# for persistent onions"): its key and its address belong together.
+SAMPLE = tab(
+    'share',
+    '0HGxILDDwYhxAB2Zq8mM3Wu3MirBgK7Fw2/tVrTw1XraElH7MWbVn3lzKbcJEapVWz2TFjaoCAVN48hGqraiRg==',
+    'hvsufvk2anyadehahfqiacy4wbrjt2atpnagk4itlkh4mdfsg6vhd5ad',
+    share__filenames=['/home/user/git/onionshare/desktop/org.onionshare.OnionShare.svg'],
+    receive__data_dir='/home/user/OnionShare')
+
+
+def test_the_sample_of_the_documentation_comes(daemon):
+    path = save(daemon, 'sample.json', SAMPLE)
+    assert 'org.onionshare.OnionShare.svg' in refused(daemon, path)  # that is not here
+    made = daemon.json('import', path, '--content', daemon.file('logo.svg'))
+    assert made['paths'] == [os.path.join(daemon.content, 'logo.svg')]
+    assert made['keys'] == [{'label': 'default', 'private_key': PRIVATE, 'public_key': PUBLIC}]
+
+
+def test_content_is_of_one_service(daemon):
+    for name in 'ab':
+        save(daemon, f'{name}.json', tab('chat', made_up_key(ord(name)), made_up_address(name)))
+    said = refused(daemon, os.path.join(daemon.dir, 'persistent'), '--content', daemon.file('x'))
+    assert 'one service' in said
+
+
 # --- tor ---
 
 def hidden_service(folder):
@@ -264,6 +289,18 @@ def test_tor_tells_whether_key_and_address_fit(tor_daemon):
     unknown = tab('chat', onion_key(path), None)
     tor_daemon.json('delete', 'b', '--yes')
     assert tor_daemon.json('import', save(tor_daemon, 'c.json', unknown))['onion'] == address
+
+
+@needs_tor
+def test_tor_agrees_that_the_samples_key_makes_its_address(tor_daemon):
+    path = save(tor_daemon, 'sample.json', SAMPLE)
+    made = tor_daemon.json('import', path, '--content', tor_daemon.content)
+    assert made['onion'] == SAMPLE['general']['service_id']
+    without = {**SAMPLE, 'general': {**SAMPLE['general'], 'service_id': None}}
+    tor_daemon.json('delete', 'sample', '--yes')
+    made = tor_daemon.json('import', save(tor_daemon, 'sample.json', without), '--content',
+                           tor_daemon.content)
+    assert made['onion'] == SAMPLE['general']['service_id']
 
 
 @needs_tor
