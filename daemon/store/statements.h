@@ -81,7 +81,11 @@
 	X(WEBHOOK_CLEAR, "DELETE FROM webhooks WHERE service_id = ?1")                          \
 	X(WEBHOOK_LIST, "SELECT id, created_ms, next_ms, tries, last_error FROM webhooks"       \
 			" WHERE service_id = ?1 ORDER BY id LIMIT ?2")                          \
-	X(WEBHOOK_GET, "SELECT content_type, body FROM webhooks WHERE id = ?1")
+	X(WEBHOOK_GET, "SELECT content_type, body FROM webhooks WHERE id = ?1")                 \
+                                                                                                \
+	X(SETTING_GET, "SELECT value FROM settings WHERE name = ?1")                            \
+	X(SETTING_PUT, "INSERT OR REPLACE INTO settings (name, value) VALUES (?1, ?2)")         \
+	X(SETTING_DELETE, "DELETE FROM settings WHERE name = ?1")
 
 enum statement {
 #define X(name, sql) STATEMENT_##name,

@@ -13,6 +13,7 @@
 
 #include "ev/ev.h"
 #include "proto/base/error.h"
+#include "proto/base/span.h"
 
 #define STORE_QUEUE_MAX 4096 /* requests; above: -EBUSY through the callback's error */
 /* Entries of history, counters and cache that wait to be written together; above: dropped, and
@@ -197,3 +198,13 @@ void store_webhook_list(struct store *s, int64_t service_id, store_webhooks_fn *
 typedef void store_webhook_fn(void *ud, const struct error *err, const char *content_type,
 			      const char *body);
 void store_webhook_get(struct store *s, int64_t id, store_webhook_fn *cb, void *ud);
+
+/* --- what is set of the daemon itself; sealed, durable --- */
+#define STORE_SETTING_MAX (128u * 1024)
+
+/* value: valid during the call; p NULL: it was never set. */
+typedef void store_setting_fn(void *ud, const struct error *err, struct span value);
+void store_setting_get(struct store *s, const char *name, store_setting_fn *cb, void *ud);
+/* value is copied; p NULL: as if it had never been set. */
+void store_setting_put(struct store *s, const char *name, struct span value, store_done_fn *cb,
+		       void *ud);
