@@ -26,7 +26,7 @@ static struct {
 	unsigned live_milestone;
 	bool buffered;
 	char **escaped; /* strings that live until the next line is printed */
-	size_t n_escaped;
+	size_t n_escaped, cap_escaped;
 } out;
 
 /* Keys pass through it: wiped at the end. */
@@ -70,6 +70,7 @@ void out_done(void)
 	forget_escaped();
 	free(out.escaped);
 	out.escaped = NULL;
+	out.cap_escaped = 0;
 	fflush(stdout);
 	explicit_bzero(stdout_buffer, sizeof(stdout_buffer));
 }
@@ -88,7 +89,10 @@ bool out_can_ask(void)
 
 static const char *keep(char *s)
 {
-	out.escaped = xreallocarray(out.escaped, out.n_escaped + 1, sizeof(char *));
+	if (out.n_escaped == out.cap_escaped) {
+		out.cap_escaped = 2 * out.cap_escaped + 16;
+		out.escaped = xreallocarray(out.escaped, out.cap_escaped, sizeof(char *));
+	}
 	out.escaped[out.n_escaped++] = s;
 	return s;
 }
@@ -264,6 +268,14 @@ void out_ask(const char *fmt, ...)
 	forget_escaped();
 }
 
+void out_raw(const char *text)
+{
+	clear_live();
+	fputs(text, stdout);
+	fflush(stdout);
+	forget_escaped();
+}
+
 /* --- JSON --- */
 
 static int add_text(const char *p, size_t n, void *b)
@@ -324,17 +336,25 @@ int out_failure(const struct error *err)
 
 /* --- the live line --- */
 
-size_t out_live_columns(void)
+static size_t columns_of(int fd)
 {
 	struct winsize ws = {0};
 
-	if (!out.live_tty) {
-		return 0;
-	}
-	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &ws) < 0 || ws.ws_col < COLUMNS_LEAST) {
+	if (ioctl(fd, TIOCGWINSZ, &ws) < 0 || ws.ws_col < COLUMNS_LEAST) {
 		return COLUMNS_USUAL;
 	}
-	return ws.ws_col - 1u;
+	return ws.ws_col;
+}
+
+size_t out_columns(void)
+{
+	return isatty(STDOUT_FILENO) ? columns_of(STDOUT_FILENO) : 0;
+}
+
+/* The last one stays free: a cursor behind it would make some terminals scroll. */
+size_t out_live_columns(void)
+{
+	return out.live_tty ? columns_of(STDERR_FILENO) - 1 : 0;
 }
 
 void out_live(unsigned milestone, const char *text)

@@ -47,6 +47,9 @@ void out_error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* A question on stderr without an end of line. */
 void out_ask(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
+/* Control sequences and what is between them, on stdout at once. text is escaped already. */
+void out_raw(const char *text);
+
 /* From now on each JSON value has one line of its own: it is a stream of them. */
 void out_stream(bool stream);
 /* One JSON value on stdout; borrowed. */
@@ -62,6 +65,8 @@ int out_failure(const struct error *err);
 void out_live(unsigned milestone, const char *text);
 /* Takes the live line away; the next milestone is printed whatever it is. */
 void out_live_end(void);
+/* Columns of the terminal that stdout is; 0 where it is none. */
+size_t out_columns(void);
 /* Columns that out_live has; 0 where it is no terminal. */
 size_t out_live_columns(void);
 

@@ -21,23 +21,52 @@
 #define READ_SIZE     16384
 
 static int signal_fd = -1;
-static int signal_seen;
+static int signal_seen, signal_woke;
 
 /* --- signals and waiting --- */
 
+static const int ends[] = {SIGINT, SIGTERM, SIGHUP};
+static const int of_terminal[] = {SIGWINCH, SIGTSTP, SIGQUIT};
+
+static void add_signals(sigset_t *set, const int *numbers, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		sigaddset(set, numbers[i]);
+	}
+}
+
 void rpc_init(void)
 {
-	static const int ends[] = {SIGINT, SIGTERM, SIGHUP};
 	sigset_t set;
 
-	sigemptyset(&set);
 	for (size_t i = 0; i < ARRAY_SIZE(ends); i++) {
 		/* A shell may have us ignore them, which would keep them from signalfd too. */
 		signal(ends[i], SIG_DFL);
-		sigaddset(&set, ends[i]);
 	}
+	sigemptyset(&set);
+	add_signals(&set, ends, ARRAY_SIZE(ends));
 	sigprocmask(SIG_BLOCK, &set, NULL);
 	signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/* Those not heeded stay blocked and pending. */
+void rpc_heed_terminal(bool heed)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	add_signals(&set, of_terminal, ARRAY_SIZE(of_terminal));
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	if (!heed) {
+		sigemptyset(&set);
+	}
+	add_signals(&set, ends, ARRAY_SIZE(ends));
+	signalfd(signal_fd, &set, 0);
+}
+
+int rpc_woken_by(void)
+{
+	return signal_woke;
 }
 
 int rpc_signal(void)
@@ -68,6 +97,22 @@ static int poll_timeout(int64_t deadline_ms)
 	return left < 0 ? 0 : left > 3600000 ? 3600000 : (int)left;
 }
 
+/* false: it was one that only wakes, or none. */
+static bool take_signal(void)
+{
+	struct signalfd_siginfo info;
+
+	if (read(signal_fd, &info, sizeof(info)) != sizeof(info)) {
+		return false;
+	}
+	if (info.ssi_signo == SIGWINCH || info.ssi_signo == SIGTSTP) {
+		signal_woke = (int)info.ssi_signo;
+		return false;
+	}
+	signal_seen = (int)info.ssi_signo;
+	return true;
+}
+
 /* 0: fd is ready. -EINTR by a signal, which stays seen; -ETIMEDOUT. */
 static int wait_for(int fd, short events, int64_t deadline_ms, struct error *err)
 {
@@ -80,12 +125,10 @@ static int wait_for(int fd, short events, int64_t deadline_ms, struct error *err
 			return error_set(err, errno, "poll: %s", strerror(errno));
 		}
 		if (n > 0 && (pfd[1].revents & POLLIN)) {
-			struct signalfd_siginfo info;
-
-			if (read(signal_fd, &info, sizeof(info)) == sizeof(info)) {
-				signal_seen = (int)info.ssi_signo;
+			if (take_signal()) {
+				return interrupted(err);
 			}
-			return interrupted(err);
+			return error_set(err, RPC_WOKEN, "woken by the terminal");
 		}
 		if (n > 0 && pfd[0].revents != 0) {
 			return 0;
@@ -99,11 +142,8 @@ static int wait_for(int fd, short events, int64_t deadline_ms, struct error *err
 
 int rpc_check_signal(struct error *err)
 {
-	struct signalfd_siginfo info;
-
-	if (signal_seen == 0 && signal_fd >= 0 &&
-	    read(signal_fd, &info, sizeof(info)) == sizeof(info)) {
-		signal_seen = (int)info.ssi_signo;
+	if (signal_seen == 0 && signal_fd >= 0) {
+		take_signal();
 	}
 	return signal_seen ? interrupted(err) : 0;
 }

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <errno.h>
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -17,6 +18,9 @@
 #define RPC_NO_DAEMON ENOTCONN
 /* error.code when a signal ended the wait; rpc_signal() tells which. */
 #define RPC_INTERRUPTED EINTR
+
+/* error.code when one of those that rpc_heed_terminal() speaks of ended the wait. */
+#define RPC_WOKEN EAGAIN
 
 /* Where the daemon's socket is: by option, environment, then the usual places. */
 enum rpc_scope { RPC_ANY, RPC_USER, RPC_SYSTEM };
@@ -32,6 +36,14 @@ struct rpc {
 
 /* Blocks SIGINT, SIGTERM and SIGHUP and waits for them beside everything else. Once. */
 void rpc_init(void);
+/*
+ * For who owns the terminal's whole screen: while heed, a change of its size
+ * (SIGWINCH) or the wish to be suspended (SIGTSTP) ends a wait with RPC_WOKEN,
+ * and SIGQUIT ends the program as the others do. false: they wait.
+ */
+void rpc_heed_terminal(bool heed);
+/* Which of the two came last. */
+int rpc_woken_by(void);
 /* The signal that came, 0 if none. */
 int rpc_signal(void);
 

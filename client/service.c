@@ -13,10 +13,17 @@
 #include "proto/options.h"
 #include "proto/units.h"
 
-#define NAME_COLUMNS  20 /* at most, in a list */
-#define STATE_COLUMNS 10
-#define COUNT_COLUMNS 9
-#define LIST_COLUMNS  80
+/* Columns of a list. */
+#define LIST_COLUMNS        80 /* where there is no terminal; with them it has room for everything */
+#define NARROW              60
+#define GAP                 2
+#define NAME_COLUMNS        20 /* at most; more where the terminal is wide */
+#define NARROW_NAME_COLUMNS 16
+#define MODE_COLUMNS        7
+#define STATE_COLUMNS       10
+#define LEAST_ADDRESS       10 /* less tells nobody anything */
+#define COUNTS_TEXT         48
+
 #define LABEL_COLUMNS 13
 
 const char *service_text(const json_t *service, const char *member)
@@ -31,6 +38,28 @@ bool service_has(const json_t *service, const char *member)
 	const json_t *value = json_object_get(service, member);
 
 	return value && !json_is_null(value);
+}
+
+char *service_short_url(const char *url, size_t columns)
+{
+	static const char scheme[] = "http://", dots[] = "...";
+	size_t n = strlen(url), tail;
+
+	if (n > columns && strncmp(url, scheme, strlen(scheme)) == 0) {
+		url += strlen(scheme);
+		n -= strlen(scheme);
+	}
+	for (const char *p = url; *p != '\0'; p++) {
+		if (*p <= 0x20 || *p > 0x7e) {
+			return xstrdup(url); /* no address; is escaped and cut as any text */
+		}
+	}
+	if (n <= columns || columns < SHORT_URL_LEAST) {
+		return xstrdup(url);
+	}
+	tail = (columns - strlen(dots)) / 2;
+	return xasprintf("%.*s%s%s", (int)(columns - strlen(dots) - tail), url, dots,
+			 url + n - tail);
 }
 
 bool service_is(const json_t *service, const char *state)
@@ -281,52 +310,108 @@ void service_print(const json_t *service)
 
 /* --- the list --- */
 
-static size_t name_columns(const json_t *services)
+/* Widths; 0: is not shown. */
+struct table {
+	size_t name, mode, counts, address;
+};
+
+static void print_counts(const json_t *service, char ret[COUNTS_TEXT])
 {
-	size_t most = strlen("NAME"), i;
+	const json_t *transfers = json_object_get(service, "transfers");
+
+	snprintf(ret, COUNTS_TEXT, "%lld/%lld", (long long)number(transfers, "active"),
+		 (long long)number(transfers, "completed"));
+}
+
+static size_t most_name_columns(size_t terminal)
+{
+	if (terminal < LIST_COLUMNS) {
+		return NARROW_NAME_COLUMNS;
+	}
+	return terminal / 4 < NAME_COLUMNS ? NAME_COLUMNS : terminal / 4;
+}
+
+/* What a narrow terminal has no room for is left out: modes, then counts. */
+static struct table measure(const json_t *services)
+{
+	size_t terminal = out_columns() ? out_columns() : LIST_COLUMNS, used, i;
+	struct table t = {.name = strlen("NAME"), .counts = strlen("NOW/DONE")};
+	char counts[COUNTS_TEXT];
 	json_t *service;
 
 	json_array_foreach (services, i, service) {
 		size_t n = strlen(service_text(service, "name"));
 
-		most = n > most ? n : most;
+		print_counts(service, counts);
+		t.name = n > t.name ? n : t.name;
+		t.counts = strlen(counts) > t.counts ? strlen(counts) : t.counts;
 	}
-	return most < NAME_COLUMNS ? most : NAME_COLUMNS;
+	if (t.name > most_name_columns(terminal)) {
+		t.name = most_name_columns(terminal);
+	}
+	t.mode = terminal < NARROW ? 0 : MODE_COLUMNS;
+	used = t.name + GAP + STATE_COLUMNS + (t.mode > 0 ? GAP + t.mode : 0);
+	if (used + GAP + t.counts > terminal) {
+		t.counts = 0;
+		return t;
+	}
+	used += GAP + t.counts + GAP;
+	t.address = terminal >= used + LEAST_ADDRESS ? terminal - used : 0;
+	return t;
 }
 
-static void print_row(const json_t *service, size_t name_width, size_t rest)
+/* Behind a gap, to the right if so wanted. */
+static void add_cell(struct buf *b, const char *text, size_t width, bool right)
 {
-	const json_t *transfers = json_object_get(service, "transfers");
-	const char *state = service_text(service, "state");
-	bool failed = strcmp(state, "failed") == 0;
-	char counts[48];
-	size_t extra;
+	if (width > 0) {
+		buf_printf(b, "%*s%*s", GAP, "", right ? (int)width : -(int)width,
+			   out_esc_cut(text, width));
+	}
+}
 
-	snprintf(counts, sizeof(counts), "%lld/%lld", (long long)number(transfers, "active"),
-		 (long long)number(transfers, "completed"));
-	extra = strlen(counts) > COUNT_COLUMNS ? strlen(counts) - COUNT_COLUMNS : 0;
-	rest = rest > extra ? rest - extra : 0;
-	out_line("%-*s  %-7s  %s%-*s%s  %*s  %s", (int)name_width,
-		 out_esc_cut(service_text(service, "name"), name_width),
-		 out_esc_cut(service_text(service, "mode"), 7), service_state_style(state),
-		 STATE_COLUMNS, out_esc(state), out_plain(), COUNT_COLUMNS, counts,
-		 out_esc_cut(service_text(service, failed ? "reason" : "url"), rest));
+static void print_row(const struct table *t, const json_t *service)
+{
+	const char *state = service_text(service, "state");
+	_cleanup_free_ char *address = service_short_url(service_text(service, "url"), t->address);
+	bool failed = strcmp(state, "failed") == 0;
+	struct buf before = BUF_INIT, after = BUF_INIT;
+	char counts[COUNTS_TEXT];
+
+	print_counts(service, counts);
+	add_cell(&before, service_text(service, "mode"), t->mode, false);
+	add_cell(&after, counts, t->counts, true);
+	if (t->address > 0) {
+		buf_printf(&after, "%*s%s", GAP, "",
+			   out_esc_cut(failed ? service_text(service, "reason") : address,
+				       t->address));
+	}
+	out_line("%-*s%s%*s%s%-*s%s%s", (int)t->name,
+		 out_esc_cut(service_text(service, "name"), t->name), before.p ? before.p : "", GAP,
+		 "", service_state_style(state), STATE_COLUMNS, out_esc(state), out_plain(),
+		 after.p ? after.p : "");
+	buf_done(&before);
+	buf_done(&after);
 }
 
 void service_print_list(const json_t *services)
 {
-	size_t width = name_columns(services), i;
-	size_t columns = out_live_columns() > LIST_COLUMNS ? out_live_columns() : LIST_COLUMNS;
-	size_t used = width + 2 + 7 + 2 + STATE_COLUMNS + 2 + COUNT_COLUMNS + 2;
+	struct table t = measure(services);
+	struct buf head = BUF_INIT;
+	size_t i;
 	json_t *service;
 
 	if (json_array_size(services) == 0) {
 		out_note("No services. Make one: onionsharectl create share NAME PATH...");
 		return;
 	}
-	out_line("%s%-*s  %-7s  %-*s  %*s  %s%s", out_style(STYLE_DIM), (int)width, "NAME", "MODE",
-		 STATE_COLUMNS, "STATE", COUNT_COLUMNS, "NOW/DONE", "ADDRESS", out_plain());
+	buf_printf(&head, "%-*s", (int)t.name, "NAME");
+	add_cell(&head, "MODE", t.mode, false);
+	add_cell(&head, "STATE", STATE_COLUMNS, false);
+	add_cell(&head, "NOW/DONE", t.counts, true);
+	add_cell(&head, "ADDRESS", t.address > 0 ? strlen("ADDRESS") : 0, false);
+	out_line("%s%s%s", out_style(STYLE_DIM), head.p, out_plain());
+	buf_done(&head);
 	json_array_foreach (services, i, service) {
-		print_row(service, width, columns - used);
+		print_row(&t, service);
 	}
 }

@@ -5,15 +5,15 @@
 #include <string.h>
 #include <time.h>
 
+#include "client/news.h"
 #include "client/out.h"
 #include "client/rpc.h"
 #include "client/service.h"
 #include "proto/base/buf.h"
 #include "proto/units.h"
 
-#define BAR_COLUMNS   12
-#define RATE_AFTER_MS 500
-#define TICK_MS       1000
+#define BAR_COLUMNS 12
+#define TICK_MS     1000
 
 /* --- lines --- */
 
@@ -34,11 +34,6 @@ static void print_line(const struct view *v, const char *name, const char *text)
 	}
 }
 
-static const char *noun(bool out)
-{
-	return out ? "download" : "upload";
-}
-
 static void print_state(const struct view *v, const json_t *event)
 {
 	const char *reason = service_text(event, "reason");
@@ -52,44 +47,16 @@ static void print_state(const struct view *v, const json_t *event)
 	buf_done(&text);
 }
 
-static void print_transfer(const struct view *v, const struct view_transfer *t, const char *phase)
+static void print_transfer(const struct view *v, const struct transfer *t, const char *phase)
 {
-	char bytes[UNITS_SIZE_TEXT], total[UNITS_SIZE_TEXT];
 	struct buf text = BUF_INIT;
 
-	units_print_size(t->bytes, bytes);
-	units_print_size(t->total, total);
-	buf_printf(&text, "%s %lld ", noun(t->out), (long long)t->id);
-	if (strcmp(phase, "started") == 0) {
-		buf_printf(&text, "started%s%s", t->total > 0 ? ": " : "",
-			   t->total > 0 ? total : "");
-	} else if (strcmp(phase, "completed") == 0) {
-		buf_printf(&text, "complete: %s", bytes);
-	} else {
-		buf_printf(&text, "cancelled at %s%s%s", bytes, t->total > 0 ? " of " : "",
-			   t->total > 0 ? total : "");
-	}
+	news_add_transfer(&text, t, phase);
 	print_line(v, t->name, text.p);
 	buf_done(&text);
 }
 
 /* --- the live line --- */
-
-static unsigned percent(const struct view_transfer *t)
-{
-	if (t->total == 0) {
-		return 0;
-	}
-	return t->bytes >= t->total ? 100 : (unsigned)((double)t->bytes * 100 / (double)t->total);
-}
-
-/* Bytes a second since we heard of it; 0: too early to say. */
-static uint64_t rate(const struct view_transfer *t)
-{
-	int64_t ms = rpc_now() - t->since_ms;
-
-	return ms < RATE_AFTER_MS ? 0 : (t->bytes - t->first_bytes) * 1000 / (uint64_t)ms;
-}
 
 static void add_rate(struct buf *b, uint64_t bytes_a_second)
 {
@@ -100,28 +67,17 @@ static void add_rate(struct buf *b, uint64_t bytes_a_second)
 	}
 }
 
-static void add_bar(struct buf *b, unsigned part)
-{
-	unsigned full = part * BAR_COLUMNS / 100;
-
-	buf_add_char(b, '[');
-	for (unsigned i = 0; i < BAR_COLUMNS; i++) {
-		buf_add_char(b, i < full ? '=' : i == full ? '>' : ' ');
-	}
-	buf_printf(b, "] %3u%%", part);
-}
-
-static void add_one(struct buf *b, const struct view *v, const struct view_transfer *t)
+static void add_one(struct buf *b, const struct view *v, const struct transfer *t)
 {
 	char bytes[UNITS_SIZE_TEXT], total[UNITS_SIZE_TEXT], left[UNITS_DURATION_TEXT];
-	uint64_t speed = rate(t);
+	uint64_t speed = transfer_rate(t, rpc_now());
 
 	if (!v->one_service) {
 		buf_printf(b, "%s  ", t->name);
 	}
-	buf_printf(b, "%s %lld  ", noun(t->out), (long long)t->id);
+	buf_printf(b, "%s %lld  ", news_noun(t), (long long)t->id);
 	if (t->total > 0) {
-		add_bar(b, percent(t));
+		news_add_bar(b, transfer_percent(t), BAR_COLUMNS);
 		buf_printf(b, "  %s of %s", units_print_size(t->bytes, bytes),
 			   units_print_size(t->total, total));
 	} else {
@@ -129,8 +85,7 @@ static void add_one(struct buf *b, const struct view *v, const struct view_trans
 	}
 	add_rate(b, speed);
 	if (speed > 0 && t->total > t->bytes) {
-		buf_printf(b, "  %s left",
-			   units_print_duration((t->total - t->bytes) / speed, left));
+		buf_printf(b, "  %s left", units_print_duration(transfer_left(t, rpc_now()), left));
 	}
 }
 
@@ -138,15 +93,15 @@ static void add_several(struct buf *b, const struct view *v)
 {
 	uint64_t speed = 0;
 
-	buf_printf(b, "%zu transfers:", v->n_transfers);
-	for (size_t i = 0; i < v->n_transfers; i++) {
-		speed += rate(&v->transfers[i]);
+	buf_printf(b, "%zu transfers:", v->transfers.n);
+	for (size_t i = 0; i < v->transfers.n; i++) {
+		speed += transfer_rate(&v->transfers.all[i], rpc_now());
 	}
 	add_rate(b, speed);
-	for (size_t i = 0; i < v->n_transfers; i++) {
-		const struct view_transfer *t = &v->transfers[i];
+	for (size_t i = 0; i < v->transfers.n; i++) {
+		const struct transfer *t = &v->transfers.all[i];
 
-		buf_printf(b, "  #%lld %u%%", (long long)t->id, percent(t));
+		buf_printf(b, "  #%lld %u%%", (long long)t->id, transfer_percent(t));
 	}
 }
 
@@ -206,7 +161,7 @@ static const struct view_time *next_time(const struct view *v, int64_t *ret_ms)
 
 static bool counts_down(const struct view *v)
 {
-	return v->n_times > 0 && v->n_transfers == 0 && out_live_columns() > 0;
+	return v->n_times > 0 && v->transfers.n == 0 && out_live_columns() > 0;
 }
 
 static void add_countdown(struct buf *b, const struct view *v)
@@ -224,14 +179,14 @@ void view_draw(const struct view *v)
 {
 	struct buf text = BUF_INIT;
 
-	if ((v->n_transfers == 0 && !counts_down(v)) || out_live_columns() == 0) {
+	if ((v->transfers.n == 0 && !counts_down(v)) || out_live_columns() == 0) {
 		out_live_end();
 		return;
 	}
-	if (v->n_transfers == 0) {
+	if (v->transfers.n == 0) {
 		add_countdown(&text, v);
-	} else if (v->n_transfers == 1) {
-		add_one(&text, v, &v->transfers[0]);
+	} else if (v->transfers.n == 1) {
+		add_one(&text, v, &v->transfers.all[0]);
 	} else {
 		add_several(&text, v);
 	}
@@ -258,90 +213,29 @@ int view_receive(const struct view *v, struct rpc *rpc, int64_t deadline_ms, jso
 
 /* --- transfers --- */
 
-static struct view_transfer *find(struct view *v, json_int_t id)
+static void print_news(const struct view *v, const json_t *event,
+		       void (*add)(struct buf *b, const json_t *event))
 {
-	for (size_t i = 0; i < v->n_transfers; i++) {
-		if (v->transfers[i].id == id) {
-			return &v->transfers[i];
-		}
-	}
-	return NULL;
-}
-
-static uint64_t amount(const json_t *event, const char *member)
-{
-	json_int_t n = json_integer_value(json_object_get(event, member));
-
-	return n > 0 ? (uint64_t)n : 0;
-}
-
-static void fill(struct view_transfer *t, const json_t *event)
-{
-	t->id = json_integer_value(json_object_get(event, "id"));
-	t->out = strcmp(service_text(event, "direction"), "in") != 0;
-	t->bytes = amount(event, "bytes");
-	t->total = amount(event, "total");
-	if (t->total > 0 && t->bytes > t->total) {
-		t->bytes = t->total; /* pieces were fetched twice */
-	}
-	snprintf(t->name, sizeof(t->name), "%s", service_text(event, "name"));
-}
-
-/* Small ones of a website come several at once. */
-static void print_served(const struct view *v, const json_t *event, uint64_t count)
-{
-	char bytes[UNITS_SIZE_TEXT];
 	struct buf text = BUF_INIT;
 
-	buf_printf(&text, "%llu small file%s sent: %s", (unsigned long long)count,
-		   count == 1 ? "" : "s", units_print_size(amount(event, "bytes"), bytes));
+	add(&text, event);
 	print_line(v, service_text(event, "name"), text.p);
 	buf_done(&text);
 }
 
 static void on_transfer(struct view *v, const json_t *event)
 {
-	uint64_t count = amount(event, "count");
+	const char *phase = service_text(event, "phase");
+	struct transfer now;
 
-	if (count) {
-		print_served(v, event, count);
+	if (news_count(event) > 0) {
+		print_news(v, event, news_add_served);
 		return;
 	}
-	const char *phase = service_text(event, "phase");
-	bool over = strcmp(phase, "completed") == 0 || strcmp(phase, "cancelled") == 0;
-	struct view_transfer now = {0}, *known;
-
-	fill(&now, event);
-	known = find(v, now.id);
-	if (!known && !over && v->n_transfers < VIEW_TRANSFERS_MAX) {
-		now.first_bytes = now.bytes;
-		now.since_ms = rpc_now();
-		v->transfers[v->n_transfers++] = now;
-	} else if (known && !over) {
-		fill(known, event);
-	} else if (known) {
-		*known = v->transfers[--v->n_transfers];
-	}
+	now = transfers_event(&v->transfers, event, rpc_now());
 	if (strcmp(phase, "progress") != 0) {
 		print_transfer(v, &now, phase);
 	}
-}
-
-static void print_submission(const struct view *v, const json_t *event)
-{
-	long long files = json_integer_value(json_object_get(event, "files"));
-	bool message = json_is_true(json_object_get(event, "message"));
-	struct buf text = BUF_INIT;
-
-	buf_printf(&text, "submission %lld is kept: ",
-		   (long long)json_integer_value(json_object_get(event, "id")));
-	if (files) {
-		buf_printf(&text, "%lld file%s%s", files, files == 1 ? "" : "s",
-			   message ? " and " : "");
-	}
-	buf_add_str(&text, message ? "a message" : "");
-	print_line(v, service_text(event, "name"), text.p);
-	buf_done(&text);
 }
 
 static void print_members(const struct view *v, const json_t *event)
@@ -364,7 +258,7 @@ void view_event(struct view *v, const json_t *event)
 	} else if (strcmp(kind, "transfer") == 0) {
 		on_transfer(v, event);
 	} else if (strcmp(kind, "submission") == 0) {
-		print_submission(v, event);
+		print_news(v, event, news_add_submission);
 	} else if (strcmp(kind, "members") == 0) {
 		print_members(v, event);
 	}

@@ -10,19 +10,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "client/news.h"
 #include "client/rpc.h"
 
-#define VIEW_TIMES_MAX     64  /* services with a time to come */
-#define VIEW_TRANSFERS_MAX 256 /* shown with their progress; more are only counted */
-
-struct view_transfer {
-	json_int_t id;
-	bool out;
-	char name[64 + 1];
-	uint64_t bytes, total; /* total 0: not known */
-	uint64_t first_bytes;  /* when we first heard of it */
-	int64_t since_ms;
-};
+#define VIEW_TIMES_MAX 64 /* services with a time to come */
 
 struct view_time {
 	char name[64 + 1];
@@ -33,8 +24,7 @@ struct view {
 	bool one_service; /* its name need not be said */
 	bool notes;       /* lines go to stderr: they are not the result */
 
-	struct view_transfer transfers[VIEW_TRANSFERS_MAX];
-	size_t n_transfers;
+	struct transfers transfers;
 	struct view_time times[VIEW_TIMES_MAX];
 	size_t n_times;
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Changes of a service that exists: options, name, keeping a one-off, deleting. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,6 +9,7 @@
 #include "base/log.h"
 #include "proto/base/alloc.h"
 #include "proto/options.h"
+#include "proto/units.h"
 #include "svc/registry.h"
 #include "svc/webhook.h"
 
@@ -170,6 +172,27 @@ int manager_edit(struct manager *m, struct service *svc, const json_t *changes, 
 	return 0;
 }
 
+/* reason: NULL for none. */
+static void tell_gone(struct manager *m, const char *name, const char *reason)
+{
+	bus_publish(m->bus, name,
+		    json_pack("{s:s, s:s, s:s, s:s?}", "event", "state", "name", name, "state",
+			      "deleted", "reason", reason));
+}
+
+/* Who watches knows services by their names. */
+static void tell_renamed(struct service *svc, const char *old_name)
+{
+	char reason[sizeof("renamed to ") + SERVICE_NAME_MAX];
+
+	if (strcmp(old_name, svc->row->name) == 0) {
+		return;
+	}
+	snprintf(reason, sizeof(reason), "renamed to %s", svc->row->name);
+	tell_gone(svc->m, old_name, reason);
+	service_tell_state(svc);
+}
+
 /* Another name, and back to the old one if it cannot be saved. */
 struct rename {
 	struct service *svc; /* a service that waits for something is not freed */
@@ -194,6 +217,9 @@ static void renamed(void *ud, const struct error *err, int64_t id)
 		if (svc->webhook && rn->was_ephemeral) {
 			webhook_saved(svc->webhook, id);
 		}
+	}
+	if (!err) {
+		tell_renamed(svc, rn->old_name);
 	}
 	svc->renaming = false;
 	if (svc->abandoned) {
@@ -227,6 +253,7 @@ static int change_name(struct service *svc, const char *name, bool keep, manager
 	rn->ud = ud;
 	svc->row->name = xstrdup(name);
 	if (svc->ephemeral && !keep) {
+		tell_renamed(svc, rn->old_name);
 		free(rn->old_name);
 		free(rn);
 		op_finish_later(op_new(m, svc, cb, ud));
@@ -282,9 +309,7 @@ static void deleted(void *ud, const struct error *err)
 		svc->deleting = false;
 		d->cb(d->ud, err, svc);
 	} else {
-		bus_publish(m->bus, svc->row->name,
-			    json_pack("{s:s, s:s, s:s, s:n}", "event", "state", "name",
-				      svc->row->name, "state", "deleted", "reason"));
+		tell_gone(m, svc->row->name, NULL);
 		m->n_services--;
 		manager_service_changed(m);
 		service_free(svc);
