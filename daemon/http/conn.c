@@ -282,7 +282,7 @@ static uint64_t exchange_deadline(const struct http_conn *c)
 	uint64_t at = UINT64_MAX, t;
 
 	if (x->in == HTTP_IN_FLOW || x->in == HTTP_IN_DISCARD) {
-		at = x->body_since + l->body_ms;
+		at = x->body_since + http_server_body_ms(c->server);
 		t = x->rate_since + l->min_rate_ms;
 		at = t < at ? t : at;
 	}

@@ -200,6 +200,8 @@ void http_body_drop(struct http_body *body);
 /* --- server.c --- */
 void http_server_deadline(struct http_server *s, uint64_t deadline);
 void http_server_kicked(struct http_server *s);
+/* For how long a body is waited for of which nothing comes. */
+unsigned http_server_body_ms(const struct http_server *s);
 /* c is freed here. */
 void http_server_conn_gone(struct http_conn *c);
 /* Is this the host that is served? authority p NULL: none was named. */

@@ -150,7 +150,7 @@ bool http_exchange_too_slow(struct http_exchange *x, uint64_t now)
 {
 	const struct http_limits *l = &x->conn->server->limits;
 
-	if (now - x->body_since >= l->body_ms) {
+	if (now - x->body_since >= http_server_body_ms(x->conn->server)) {
 		return true;
 	}
 	if (now - x->rate_since < l->min_rate_ms) {

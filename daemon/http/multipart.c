@@ -165,7 +165,7 @@ static int give(struct multipart *m, struct span bytes)
 		return m->ops->data(m->ud, bytes);
 	}
 	m->around += bytes.n;
-	return m->around > MULTIPART_AROUND_MAX ? -E2BIG : 0;
+	return m->around > MULTIPART_AROUND_MAX ? -EMSGSIZE : 0;
 }
 
 /* What looked like a boundary was data. */
@@ -278,7 +278,7 @@ static int on_padding(struct multipart *m, struct span *s)
 	if (c != ' ' && c != '\t') {
 		return -EINVAL;
 	}
-	return ++m->padding > MULTIPART_PADDING_MAX ? -E2BIG : 0;
+	return ++m->padding > MULTIPART_PADDING_MAX ? -EMSGSIZE : 0;
 }
 
 static int on_line_feed(struct multipart *m, struct span *s)
@@ -440,7 +440,7 @@ static int read_fields(struct span head, struct disposition *d, struct span *con
 		struct span name, value;
 
 		if (i == MULTIPART_FIELDS_MAX) {
-			return -E2BIG;
+			return -EMSGSIZE;
 		}
 		if (next_field(&head, &name, &value) < 0) {
 			return -EINVAL;
@@ -493,7 +493,7 @@ static int on_head(struct multipart *m, struct span *s)
 	size_t n = lf ? (size_t)(lf - s->p) + 1 : s->n;
 
 	if (m->head.len + n > MULTIPART_HEAD_MAX) {
-		return -E2BIG;
+		return -EMSGSIZE;
 	}
 	buf_add(&m->head, s->p, n);
 	*s = span_from(*s, n);
@@ -514,7 +514,7 @@ static int on_epilogue(struct multipart *m, struct span *s)
 {
 	m->around += s->n;
 	*s = span_from(*s, s->n);
-	return m->around > MULTIPART_AROUND_MAX ? -E2BIG : 0;
+	return m->around > MULTIPART_AROUND_MAX ? -EMSGSIZE : 0;
 }
 
 static int step(struct multipart *m, struct span *s)

@@ -79,8 +79,8 @@ void multipart_init(struct multipart *m, const struct multipart_boundary *bounda
 		    unsigned max_parts, const struct multipart_ops *ops, void *ud);
 void multipart_done(struct multipart *m);
 /*
- * 0; -EINVAL: malformed; -E2BIG: over a limit; or what a callback returned. After
- * an error every further call returns the same.
+ * 0; -EINVAL: malformed; -E2BIG: too many parts; -EMSGSIZE: too much beside their data; or
+ * what a callback returned. After an error every further call returns the same.
  */
 int multipart_feed(struct multipart *m, struct span bytes);
 /* No more bytes come: 0, or -EINVAL if the last boundary is missing. */

@@ -19,6 +19,7 @@ const struct http_limits http_limits_default = {
 	.head_ms = 30 * 1000,
 	.idle_ms = 120 * 1000,
 	.body_ms = 120 * 1000,
+	.drain_body_ms = 15 * 1000,
 	.write_ms = 300 * 1000,
 	.min_rate = 100,
 	.min_rate_ms = 60 * 1000,
@@ -278,6 +279,17 @@ uint16_t http_server_port(const struct http_server *s)
 void http_server_set_draining(struct http_server *s, bool on)
 {
 	s->draining = on;
+	/* Their deadlines are others now. */
+	list_for_each (it, &s->conns) {
+		http_conn_kick(list_entry(it, struct http_conn, link));
+	}
+}
+
+unsigned http_server_body_ms(const struct http_server *s)
+{
+	const struct http_limits *l = &s->limits;
+
+	return s->draining && l->drain_body_ms < l->body_ms ? l->drain_body_ms : l->body_ms;
 }
 
 unsigned http_server_connections(const struct http_server *s)

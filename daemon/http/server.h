@@ -25,6 +25,7 @@ struct http_limits {
 	unsigned head_ms;         /* from the first byte (or accept) to the whole head: 30 s */
 	unsigned idle_ms;         /* between two requests: 120 s */
 	unsigned body_ms;         /* without a byte of the body: 120 s */
+	unsigned drain_body_ms;   /* likewise, while the server is draining: 15 s */
 	unsigned write_ms;        /* without progress of a write: 300 s */
 	unsigned min_rate;        /* bytes a second over min_rate_ms ... */
 	unsigned min_rate_ms;     /* ... 60 s, after a grace of the same length */
@@ -79,7 +80,10 @@ void http_server_adopt(struct http_server *s, int fd);
 /* For connections accepted from now on. */
 void http_server_set_peer_uid(struct http_server *s, uid_t uid);
 void http_server_set_host(struct http_server *s, const char *host);
-/* While on, new requests get 503 with Retry-After and the connection is closed after them. */
+/*
+ * While on, new requests get 503 with Retry-After and the connection is closed after them, and
+ * a body of which nothing comes is not waited for as long as else.
+ */
 void http_server_set_draining(struct http_server *s, bool on);
 unsigned http_server_connections(const struct http_server *s);
 /* Requests that are being answered. */

@@ -160,7 +160,9 @@ enum refusal fields_feed(struct fields *f, struct span bytes)
 	int r = f->refused == REFUSED_NOT ? multipart_feed(&f->mp, bytes) : 0;
 
 	if (r < 0 && f->refused == REFUSED_NOT) {
-		f->refused = r == -E2BIG ? REFUSED_TOO_MANY : REFUSED_MALFORMED;
+		f->refused = r == -E2BIG      ? REFUSED_TOO_MANY
+			     : r == -EMSGSIZE ? REFUSED_LONG_HEAD
+					      : REFUSED_MALFORMED;
 	}
 	return f->refused;
 }

@@ -16,6 +16,7 @@
 
 #include "mode/fields.h"
 #include "mode/records.h"
+#include "mode/resumable.h"
 #include "proto/base/alloc.h"
 
 /* A full dropbox is measured anew that often, for files that its owner took out. */
@@ -187,13 +188,26 @@ static void refuse_for(struct intake *in, int error)
 {
 	enum refusal why = refusal_of(error);
 
-	if (why == REFUSED_FAILED) {
+	if (why == REFUSED_FULL) {
+		resumables_make_room(in->r->resumables); /* for who comes next */
+	}
+	if (why == REFUSED_FAILED || why == REFUSED_UNWRITABLE) {
 		receive_tell_trouble(in->r, error);
 	}
 	refuse(in, why);
 }
 
 /* --- the body --- */
+
+/* What stands still does not keep out who comes. */
+static bool over_quota(struct receive *r, uint64_t more)
+{
+	bool over = receive_over_quota(r, more) &&
+		    (!resumables_make_room(r->resumables) || receive_over_quota(r, more));
+
+	r->full |= over;
+	return over;
+}
 
 static enum refusal count_bytes(void *ud, size_t n)
 {
@@ -203,8 +217,7 @@ static enum refusal count_bytes(void *ud, size_t n)
 	if (n > r->max_submission || in->coming > r->max_submission - n) {
 		return REFUSED_TOO_LARGE;
 	}
-	if (receive_over_quota(r, n)) {
-		r->full = true;
+	if (over_quota(r, n)) {
 		return REFUSED_FULL;
 	}
 	in->coming += n;
@@ -341,7 +354,7 @@ static void admitted(struct intake *in)
 	if (in->measure) {
 		receive_measured(r, in->measured, in->arrived_before);
 	}
-	if (in->result < 0 || (in->expected && receive_over_quota(r, in->expected))) {
+	if (in->result < 0 || (in->expected && over_quota(r, in->expected))) {
 		refuse_for(in, in->result < 0 ? in->result : -ENOSPC);
 		return;
 	}
@@ -388,7 +401,7 @@ static bool fits_quota(struct intake *in)
 	uint64_t size = inbox_sub_size(in->sub);
 	uint64_t more = size > in->coming ? size - in->coming : 0;
 
-	if (receive_over_quota(in->r, more)) {
+	if (over_quota(in->r, more)) {
 		return false;
 	}
 	in->coming += more;
@@ -401,7 +414,6 @@ static void settled(struct intake *in)
 	if (in->result < 0) {
 		refuse_for(in, in->result);
 	} else if (!fits_quota(in)) {
-		in->r->full = true;
 		refuse(in, REFUSED_FULL);
 	} else {
 		in->step = INTAKE_INTEND;

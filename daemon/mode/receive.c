@@ -15,6 +15,8 @@
 #include "mode/resumable.h"
 #include "proto/base/alloc.h"
 
+#define RETRY_SECONDS 60
+
 static struct receive *receive_of(struct mode *m)
 {
 	return container_of(m, struct receive, mode);
@@ -276,7 +278,7 @@ static void receive_stop(struct mode *m, void (*stopped)(void *ud), void *ud)
 	r->stopping = true;
 	r->stopped = stopped;
 	r->stopped_ud = ud;
-	resumables_close(r->resumables);
+	resumables_close(take_ptr(r->resumables));
 }
 
 /* --- small facts --- */
@@ -340,6 +342,15 @@ static unsigned receive_active(const struct mode *m)
 
 /* --- the page --- */
 
+void receive_init_resp(struct http_resp *resp, struct http_req *req, int status)
+{
+	http_resp_init(resp, req, status);
+	http_resp_field(resp, "Cache-Control", "no-store");
+	if (status == 503) {
+		http_resp_field(resp, "Retry-After", "%d", RETRY_SECONDS);
+	}
+}
+
 void receive_respond_page(struct receive *r, struct http_req *req, int status, struct span flash,
 			  bool is_error)
 {
@@ -352,8 +363,7 @@ void receive_respond_page(struct receive *r, struct http_req *req, int status, s
 	struct buf b = BUF_INIT;
 
 	form_page(&b, &form);
-	http_resp_init(&resp, req, status);
-	http_resp_field(&resp, "Cache-Control", "no-store");
+	receive_init_resp(&resp, req, status);
 	http_respond_text(req, &resp, "text/html; charset=utf-8", buf_span(&b));
 	buf_wipe(&b); /* names of what was sent may be among it */
 }

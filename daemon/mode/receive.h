@@ -64,6 +64,8 @@ void receive_measured(struct receive *r, uint64_t used, uint64_t arrived_before)
  * it was kept. A full disk is none: who sends too much learns that alone.
  */
 void receive_tell_trouble(struct receive *r, int error);
+/* The head of an answer that nobody keeps; 503: with a time to come back. */
+void receive_init_resp(struct http_resp *resp, struct http_req *req, int status);
 /* The page, with a result to show. */
 void receive_respond_page(struct receive *r, struct http_req *req, int status, struct span flash,
 			  bool is_error);

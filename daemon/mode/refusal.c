@@ -19,10 +19,15 @@ static const struct {
 				    "Please send less at once."},
 	[REFUSED_TOO_MANY] = {413, "Too many files at once. Please send them in several "
 				   "submissions, or in one archive."},
+	[REFUSED_LONG_HEAD] = {413, "Something beside the content of the files is too long, most "
+				    "likely a name. Please make it shorter."},
 	[REFUSED_CROWDED] = {503, "Too many uploads are on their way at the moment. "
 				  "Please try again later."},
 	[REFUSED_FULL] = {507, "There is no room for this submission at the moment; nothing of it "
 			       "was kept. Please try again later, or send less."},
+	[REFUSED_UNWRITABLE] = {503, "Nothing can be kept here at the moment; nothing of the "
+				     "submission was. Please try again later, and inform the "
+				     "OnionShare user if you can."},
 	[REFUSED_FAILED] = {500, "Error uploading, please inform the OnionShare user"},
 };
 
@@ -44,6 +49,8 @@ enum refusal refusal_of(int error)
 		return REFUSED_FULL;
 	case -EFBIG:
 		return REFUSED_TOO_LARGE;
+	case -EROFS:
+		return REFUSED_UNWRITABLE;
 	default:
 		return REFUSED_FAILED;
 	}

@@ -18,8 +18,7 @@
 #include "proto/base/alloc.h"
 #include "proto/base/crypto.h"
 
-#define TOKEN_LEN   26 /* 130 bits */
-#define RETRY_AFTER "60"
+#define TOKEN_LEN 26 /* 130 bits */
 
 const struct resumable_limits resumable_limits_default = {
 	.max = 64,
@@ -97,7 +96,6 @@ static void add_offset(struct http_resp *resp, const struct resumable *up)
 {
 	http_resp_field(resp, "Upload-Offset", "%llu", (unsigned long long)up->offset);
 	http_resp_field(resp, "Upload-Complete", "%s", up->state == RESUMABLE_OPEN ? "?0" : "?1");
-	http_resp_field(resp, "Cache-Control", "no-store");
 }
 
 static void add_limit(struct http_resp *resp, const struct resumable *up)
@@ -143,7 +141,7 @@ static void respond_problem(struct http_req *req, const struct resumable *up, in
 			     "\"title\":\"%s\",\"expected-offset\":%llu}",
 			     type, title, (unsigned long long)up->offset);
 
-	http_resp_init(&resp, req, status);
+	receive_init_resp(&resp, req, status);
 	add_offset(&resp, up);
 	http_respond_text(req, &resp, "application/problem+json", text);
 }
@@ -152,7 +150,7 @@ static void respond_answer(struct http_req *req, const struct resumable *up)
 {
 	struct http_resp resp;
 
-	http_resp_init(&resp, req, refusal_status(up->why));
+	receive_init_resp(&resp, req, refusal_status(up->why));
 	add_offset(&resp, up);
 	http_respond_text(req, &resp, "application/json", buf_span(&up->json));
 }
@@ -260,6 +258,23 @@ static bool make_place(struct resumables *set)
 	return set->n < set->limits.max;
 }
 
+bool resumables_make_room(struct resumables *set)
+{
+	bool any = false;
+	struct list *next;
+
+	for (struct list *l = set ? set->all.next : NULL; l && l != &set->all; l = next) {
+		struct resumable *up = list_entry(l, struct resumable, link);
+
+		next = l->next;
+		if (up->state == RESUMABLE_OPEN && now(set) - up->touched_ms >= patience(up)) {
+			forget(up);
+			any = true;
+		}
+	}
+	return any;
+}
+
 /* --- a piece comes --- */
 
 static int on_bytes(void *ud, struct span bytes)
@@ -283,7 +298,7 @@ static void respond_first(struct http_req *req, const struct resumable *up)
 {
 	struct http_resp resp;
 
-	http_resp_init(&resp, req, 201);
+	receive_init_resp(&resp, req, 201);
 	http_resp_field(&resp, "Location", RESUMABLE_PATH "%s", up->token);
 	add_offset(&resp, up);
 	add_limit(&resp, up);
@@ -294,7 +309,7 @@ static void respond_taken(struct http_req *req, const struct resumable *up)
 {
 	struct http_resp resp;
 
-	http_resp_init(&resp, req, 204);
+	receive_init_resp(&resp, req, 204);
 	add_offset(&resp, up);
 	add_limit(&resp, up);
 	http_respond(req, &resp, http_body_none());
@@ -359,15 +374,17 @@ static void on_result(void *ud, enum refusal why, struct span text)
 	if (list_empty(&up->link)) {
 		return;
 	}
+	/* Nobody knows its address; or who comes again shall begin again, not hear it again. */
+	bool over = (p && p->first) || refusal_status(why) == 503;
+
 	up->state = RESUMABLE_DECIDED;
 	up->why = why;
 	up->touched_ms = now(up->set);
 	upload_json(&up->json, why != REFUSED_NOT, text, p && http_req_is_last(p->req));
-	if (!p) {
-		return;
+	if (p) {
+		respond_answer(detach(p), up);
 	}
-	respond_answer(detach(p), up);
-	if (p->first) {
+	if (over) {
 		forget(up);
 	}
 }
@@ -403,19 +420,6 @@ bool resumable_is_first(const struct http_req *req)
 	return field_bool(req, SPAN("Upload-Complete")) == 0;
 }
 
-static void refuse_crowd(struct receive *r, struct http_req *req)
-{
-	struct buf json = BUF_INIT;
-	struct http_resp resp;
-
-	upload_json(&json, true, span_str(refusal_text(REFUSED_CROWDED, r->text)), false);
-	http_resp_init(&resp, req, refusal_status(REFUSED_CROWDED));
-	http_resp_field(&resp, "Retry-After", "%s", RETRY_AFTER);
-	http_resp_field(&resp, "Cache-Control", "no-store");
-	http_respond_text(req, &resp, "application/json", buf_span(&json));
-	buf_done(&json);
-}
-
 static void create(struct resumables *set, struct http_req *req,
 		   const struct multipart_boundary *boundary, uint64_t length)
 {
@@ -444,7 +448,7 @@ void resumable_create(struct receive *r, struct http_req *req,
 	} else if (length != HTTP_LENGTH_UNKNOWN && length > upload_body_max(r)) {
 		upload_refuse(r, req, true, REFUSED_TOO_LARGE);
 	} else if (!make_place(r->resumables)) {
-		refuse_crowd(r, req);
+		upload_refuse(r, req, true, REFUSED_CROWDED);
 	} else {
 		create(r->resumables, req, boundary, length);
 	}
@@ -517,8 +521,7 @@ static void cancel(struct resumable *up, struct http_req *req)
 
 	displace(up);
 	forget(up);
-	http_resp_init(&resp, req, 204);
-	http_resp_field(&resp, "Cache-Control", "no-store");
+	receive_init_resp(&resp, req, 204);
 	http_respond(req, &resp, http_body_none());
 }
 

@@ -20,8 +20,8 @@ struct resumable_limits {
 	unsigned max;       /* of a service at once, with those whose answer is kept */
 	uint64_t life_ms;   /* without a new byte */
 	uint64_t answer_ms; /* the answer of a finished one is kept */
-	uint64_t
-		patience_ms; /* without a new byte, and then it gives way when there are too many */
+	/* Without a new byte; then it gives way when there are too many, or when room is short. */
+	uint64_t patience_ms;
 	uint64_t empty_ms;   /* likewise, when no byte has come at all */
 	uint64_t tick_ms;    /* looked for that often */
 };
@@ -34,6 +34,12 @@ struct resumables *resumables_new(struct receive *r, const struct resumable_limi
  * is one of r's users until then.
  */
 void resumables_close(struct resumables *set);
+
+/*
+ * Room is short: those that stood still for too long give theirs back. True: there were such;
+ * what they take up in r->coming counts no more, on the disk it is gone soon. NULL: closed.
+ */
+bool resumables_make_room(struct resumables *set);
 
 /* Is this POST the beginning of one (Upload-Complete: ?0)? */
 bool resumable_is_first(const struct http_req *req);

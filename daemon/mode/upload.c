@@ -47,8 +47,7 @@ static void respond_json(struct http_req *req, int status, bool is_error, struct
 	struct http_resp resp;
 
 	upload_json(&json, is_error, text, http_req_is_last(req));
-	http_resp_init(&resp, req, status);
-	http_resp_field(&resp, "Cache-Control", "no-store");
+	receive_init_resp(&resp, req, status);
 	http_respond_text(req, &resp, "application/json", buf_span(&json));
 	buf_wipe(&json);
 }
@@ -60,9 +59,8 @@ static void respond_redirect(struct receive *r, struct http_req *req, struct spa
 	struct http_resp resp;
 
 	flashes_put(r->flashes, ev_now_ms(r->ev), text, is_error, token);
-	http_resp_init(&resp, req, 303);
+	receive_init_resp(&resp, req, 303);
 	http_resp_field(&resp, "Location", "/?result=%s", token);
-	http_resp_field(&resp, "Cache-Control", "no-store");
 	http_respond(req, &resp, http_body_none());
 }
 
@@ -72,8 +70,7 @@ static void respond_thanks(struct http_req *req, struct span text)
 	struct http_resp resp;
 
 	form_thanks(&page, text);
-	http_resp_init(&resp, req, 200);
-	http_resp_field(&resp, "Cache-Control", "no-store");
+	receive_init_resp(&resp, req, 200);
 	http_respond_text(req, &resp, "text/html; charset=utf-8", buf_span(&page));
 	buf_wipe(&page);
 }

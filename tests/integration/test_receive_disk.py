@@ -10,7 +10,8 @@ import time
 import pytest
 
 from lib import proc
-from lib.dropbox import BOUNDARY, ajax, check_whole, dropbox, form, submission, submissions
+from lib.dropbox import (BOUNDARY, ajax, check_whole, dropbox, form, post, submission,
+                         submissions)
 from lib.http import Closed, Connection
 from lib.waiting import until
 
@@ -124,8 +125,18 @@ def test_a_disk_that_became_read_only_refuses_until_it_is_not(daemon, disk):
     assert ajax(address, ('text', None, b'one'))[0] == 200
     disk.remount('ro')
     status, said = ajax(address, ('file[]', 'a', DATA), ('text', None, b'two'))
-    assert status == 500 and 'error_flashes' in said
-    assert ajax(address, ('text', None, b'three'))[0] == 500
+    assert status == 503 and 'error_flashes' in said
+    answer = post(address, form(('text', None, b'three')), '/upload')
+    assert answer.status == 503 and int(answer['retry-after']) > 0 and b'<form' in answer.body
+    # What came in pieces is over, and begins again.
+    headers = {'Upload-Complete': '?0'}
+    path = post(address, b'', headers=headers)['location']
+    r = post(address, form(('file[]', 'b', DATA)), path, {
+        'Content-Type': 'application/partial-upload', 'Upload-Offset': '0',
+        'Upload-Complete': '?1'}, method='PATCH')
+    assert r.status == 503 and b'error_flashes' in r.body
+    with Connection(address) as c:
+        assert c.request('HEAD', path).status == 404
     # Its owner hears of it, once, and nothing of the visitor.
     trouble = 'submissions cannot be kept: Read-only file system'
     assert daemon.show('box')['state'] == 'running' and daemon.show('box')['reason'] == trouble

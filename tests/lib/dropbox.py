@@ -24,9 +24,9 @@ def form(*parts):
     return body + f'--{BOUNDARY}--\r\n'.encode()
 
 
-def post(address, body, target='/upload-ajax', headers=None):
+def post(address, body, target='/upload-ajax', headers=None, method='POST'):
     with Connection(address, timeout=60) as c:
-        return c.request('POST', target, {
+        return c.request(method, target, {
             'Content-Type': f'multipart/form-data; boundary={BOUNDARY}', **(headers or {})}, body)
 
 

@@ -1160,6 +1160,30 @@ static void a_stalled_body_gets_408(void **state)
 	assert_int_equal(t->ended, 0);
 }
 
+static void a_stalled_body_does_not_hold_up_a_drain(void **state)
+{
+	struct site *t = malloc(sizeof(*t));
+	struct http_server_config config = hasty_config();
+
+	(void)state;
+	config.limits.body_ms = config.limits.min_rate_ms = 3600 * 1000;
+	config.limits.drain_body_ms = 10;
+	site_open(t, &config);
+	ASK(t, P "Content-Length: 10\r\n\r\nhello");
+	uint64_t begin = uv_now(&t->loop);
+
+	while (uv_now(&t->loop) - begin < 30) {
+		uv_run(&t->loop, UV_RUN_NOWAIT);
+	}
+	assert_false(t->io.closing);
+	http_server_set_draining(t->server, true);
+	wait_until_ended(t);
+	assert_int_equal(status_at(&t->io.out, 0), 408);
+	assert_int_equal(t->aborted, 1);
+	site_close(t);
+	free(t);
+}
+
 /* A byte now and then satisfies the time between bytes, not the rate. */
 static void a_trickling_body_gets_408(void **state)
 {
@@ -1271,6 +1295,7 @@ int main(void)
 		HASTY(silent_visitors_are_closed_silently),
 		HASTY(slow_heads_get_408),
 		HASTY(a_stalled_body_gets_408),
+		cmocka_unit_test(a_stalled_body_does_not_hold_up_a_drain),
 		HASTY(a_trickling_body_gets_408),
 		HASTY(a_paused_body_is_not_the_visitors_fault),
 		HASTY(a_stalled_reader_is_cut),

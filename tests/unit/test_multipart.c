@@ -397,13 +397,13 @@ static void a_parts_head_is_bounded(void **state)
 		buf_add_char(&body, 'x');
 	}
 	buf_add_str(&body, "\r\n\r\nx\r\n--b--");
-	assert_int_equal(verdict_of(buf_span(&body)), -E2BIG);
+	assert_int_equal(verdict_of(buf_span(&body)), -EMSGSIZE);
 	buf_clear(&body);
 	buf_add_str(&body, "--b\r\nA: ");
 	while (body.len < 1024 * 1024) {
 		buf_add_char(&body, 'x');
 	}
-	assert_int_equal(verdict_of(buf_span(&body)), -E2BIG);
+	assert_int_equal(verdict_of(buf_span(&body)), -EMSGSIZE);
 	buf_done(&body);
 }
 
@@ -426,8 +426,8 @@ static void fields_of_a_head_are_bounded(void **state)
 {
 	(void)state;
 	assert_int_equal(fields_verdict(MULTIPART_FIELDS_MAX), 0);
-	assert_int_equal(fields_verdict(MULTIPART_FIELDS_MAX + 1), -E2BIG);
-	assert_int_equal(fields_verdict(10000), -E2BIG);
+	assert_int_equal(fields_verdict(MULTIPART_FIELDS_MAX + 1), -EMSGSIZE);
+	assert_int_equal(fields_verdict(10000), -EMSGSIZE);
 }
 
 static int parts_verdict(unsigned n)
@@ -479,9 +479,9 @@ static void what_nobody_reads_is_bounded(void **state)
 	assert_int_equal(around_verdict(MULTIPART_AROUND_MAX, MULTIPART_PADDING_MAX,
 					MULTIPART_AROUND_MAX),
 			 0);
-	assert_int_equal(around_verdict(MULTIPART_AROUND_MAX + 1, 0, 0), -E2BIG);
-	assert_int_equal(around_verdict(0, MULTIPART_PADDING_MAX + 1, 0), -E2BIG);
-	assert_int_equal(around_verdict(0, 0, MULTIPART_AROUND_MAX + 1), -E2BIG);
+	assert_int_equal(around_verdict(MULTIPART_AROUND_MAX + 1, 0, 0), -EMSGSIZE);
+	assert_int_equal(around_verdict(0, MULTIPART_PADDING_MAX + 1, 0), -EMSGSIZE);
+	assert_int_equal(around_verdict(0, 0, MULTIPART_AROUND_MAX + 1), -EMSGSIZE);
 }
 
 /* --- time --- */

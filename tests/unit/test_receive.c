@@ -345,6 +345,15 @@ static void malformed_bodies_leave_nothing(void **state)
 	assert_ajax(f, &b, 413,
 		    "{\"error_flashes\":[\"Too many files at once. Please send them in several "
 		    "submissions, or in one archive.\"]}");
+	buf_add_str(&b, "--" B "\r\nContent-Disposition: form-data; name=\"file[]\"; filename=\"");
+	for (unsigned i = 0; i < 65536; i++) {
+		buf_add_str(&b, "x");
+	}
+	buf_add_str(&b, "\"\r\n\r\n\r\n");
+	add_end(&b);
+	assert_ajax(f, &b, 413,
+		    "{\"error_flashes\":[\"Something beside the content of the files is too long, "
+		    "most likely a name. Please make it shorter.\"]}");
 	r = ask(f, "POST", "/upload", "Content-Type: text/plain\r\n", SPAN("x"));
 	assert_int_equal(r.status, 400);
 	assert_non_null(strstr(r.text.p, "could not be understood"));

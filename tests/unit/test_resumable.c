@@ -560,6 +560,38 @@ static void they_are_bounded_and_idle_ones_give_way(void **state)
 	buf_done(&b);
 }
 
+static void what_stands_still_makes_room(void **state)
+{
+	struct fixture *f = *state;
+	struct resumable_limits limits = resumable_limits_default;
+	struct buf b = BUF_INIT;
+
+	char data[1000];
+
+	memset(data, 'x', sizeof(data));
+	add_part(&b, FILE_A, span_of(data, sizeof(data)));
+	add_end(&b);
+	for (int still = 0; still < 2; still++) {
+		start(f, "{\"quota\": 1500}");
+		limits.patience_ms = still ? 1 : limits.patience_ms;
+		limit(f, limits);
+		char *path = create(f);
+
+		assert_reply(patch(f, path, 0, false, span_of(b.p, 900)), 204, NULL, NULL);
+		uint64_t since = uv_now(&f->loop);
+
+		turn_until(f, uv_now(&f->loop) > since + 1);
+		assert_reply(post(f, AJAX, buf_span(&b)), still ? 200 : 507, NULL, NULL);
+		assert_int_equal(is_gone(f, path), still);
+		free(path);
+		if (!still) {
+			stop(f);
+		}
+	}
+	assert_disk(f, "T/a.txt (1000)\n");
+	buf_done(&b);
+}
+
 #define T(fn) cmocka_unit_test_setup_teardown(fn, setup, teardown)
 
 int main(void)
@@ -583,6 +615,7 @@ int main(void)
 		T(who_does_not_learn_the_address_leaves_nothing),
 		T(what_makes_no_progress_expires),
 		T(they_are_bounded_and_idle_ones_give_way),
+		T(what_stands_still_makes_room),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
