@@ -27,12 +27,16 @@ class BrowserError(Exception):
 
 
 class Browser:
-    """with Chromium(socks_port=…, dark=…, size=(w, h)) as b: b.open(url) …"""
+    """with Chromium(socks_port=…, dark=…, size=(w, h)) as b: b.open(url) …
+
+    endless: pages never finish loading, so nothing waits for that.
+    """
 
     name = binary = ''
 
-    def __init__(self, socks_port=None, dark=False, size=(1000, 800), scripts=True):
+    def __init__(self, socks_port=None, dark=False, size=(1000, 800), scripts=True, endless=False):
         self.socks_port, self.dark, self.size, self.scripts = socks_port, dark, size, scripts
+        self.endless = endless
         self.dir = tempfile.mkdtemp(prefix='os-browser-')
         self.downloads = os.path.join(self.dir, 'downloads')
         os.mkdir(self.downloads)
@@ -124,13 +128,23 @@ class Chromium(Browser):
             self.command(f'{domain}.enable')
         # Without what is sent: it would come back through the pipe.
         self.command('Network.enable', maxPostDataSize=1)
-        self.command('Emulation.setEmulatedMedia', features=[
-            {'name': 'prefers-color-scheme', 'value': 'dark' if self.dark else 'light'}])
-        self.command('Emulation.setDeviceMetricsOverride', width=self.size[0],
-                     height=self.size[1], deviceScaleFactor=1, mobile=self.size[0] < 500)
+        self.look(self.dark, self.size)
         self.command('Emulation.setScriptExecutionDisabled', value=not self.scripts)
         self.command('Browser.setDownloadBehavior', behavior='allow',
                      downloadPath=self.downloads, eventsEnabled=True)
+
+    def look(self, dark, size):
+        """Another scheme of colours and another window, for the page that is open."""
+        self.command('Emulation.setEmulatedMedia', features=[
+            {'name': 'prefers-color-scheme', 'value': 'dark' if dark else 'light'}])
+        self.command('Emulation.setDeviceMetricsOverride', width=size[0], height=size[1],
+                     deviceScaleFactor=1, mobile=size[0] < 500)
+
+    def hide(self):
+        """Another tab in front; what brings ours back."""
+        other = self.command('Target.createTarget', url='about:blank')['targetId']
+        return lambda: (self.command('Target.closeTarget', targetId=other),
+                        self.command('Page.bringToFront'))
 
     def close(self):
         super().close()
@@ -181,7 +195,8 @@ class Chromium(Browser):
         done = self.command('Page.navigate', url=url, seconds=seconds)
         if done.get('errorText'):
             raise BrowserError(f'{url}: {done["errorText"]}')
-        self._wait_event('Page.loadEventFired', seconds)
+        if not self.endless:
+            self._wait_event('Page.loadEventFired', seconds)
 
     def run(self, body):
         """The value of a function's body, as in WebDriver's ExecuteScript."""
@@ -286,7 +301,8 @@ class Firefox(Browser):
         self.pending = b''
         self._receive()
         self.command('WebDriver:NewSession', capabilities={'alwaysMatch': {
-            'pageLoadStrategy': 'normal', 'timeouts': {'pageLoad': LOAD * 1000}}})
+            'pageLoadStrategy': 'none' if self.endless else 'normal',
+            'timeouts': {'pageLoad': LOAD * 1000}}})
         self.command('WebDriver:SetWindowRect', width=self.size[0], height=self.size[1] + 100)
 
     def close(self):
@@ -319,12 +335,20 @@ class Firefox(Browser):
     def run(self, body):
         return self.command('WebDriver:ExecuteScript', script=body, args=[])['value']
 
+    def frame(self, selector):
+        """What follows happens in this frame of the page; None: in the page itself."""
+        self.command('WebDriver:SwitchToFrame',
+                     element=self._element(selector) if selector else None)
+
     def _element(self, selector):
         found = self.command('WebDriver:FindElement', using='css selector', value=selector)
         return next(iter(found['value'].values()))
 
     def click(self, selector):
-        self.command('WebDriver:ElementClick', id=self._element(selector))
+        if self.endless:  # ElementClick waits until the next page has come
+            self.run(f'document.querySelector({json.dumps(selector)}).click()')
+        else:
+            self.command('WebDriver:ElementClick', id=self._element(selector))
 
     def choose(self, selector, *paths):
         """Files, as in the dialogue of an input."""

@@ -8,6 +8,7 @@
 	const title = document.title;
 	const users = new Map();
 	let socket = null, me = '', wanted = '', sent = '', unread = 0, tries = 0, met = false;
+	let end = true, size = ''; /* the log is scrolled to its end, and so large */
 
 	/* --- what is shown --- */
 
@@ -22,7 +23,6 @@
 	}
 
 	function line(kind, text, who) {
-		const end = log.scrollHeight - log.scrollTop - log.clientHeight < 60;
 		const p = add('p', log, who ? '' : text, kind);
 		if (who) {
 			add('b', p, who);
@@ -32,6 +32,12 @@
 		while (log.childElementCount > LINES_MAX) {
 			log.firstElementChild.remove();
 		}
+		stay();
+	}
+
+	/* Who sees the end goes on seeing it, also when a phone's keyboard comes up. */
+	function stay() {
+		size = `${log.clientWidth} ${log.clientHeight}`;
 		if (end) {
 			log.scrollTop = log.scrollHeight;
 		}
@@ -74,6 +80,14 @@
 		}
 	}
 
+	/* What could not be said comes back, to be mended or said again. */
+	function mend() {
+		if (sent && !say.value) {
+			say.value = sent;
+		}
+		sent = '';
+	}
+
 	/* --- what comes in --- */
 
 	const heard = {
@@ -96,7 +110,7 @@
 			const own = m.name === me;
 			line(own ? 'msg own' : 'msg', m.text, m.name);
 			if (own) {
-				sent = '';
+				sent = m.text === sent ? '' : sent;
 			} else if (document.hidden || !document.hasFocus()) {
 				unread++;
 				mark();
@@ -119,11 +133,7 @@
 		},
 		error(m) {
 			line('err', m.text);
-			/* What could not be said can be mended. */
-			if (sent && !say.value) {
-				say.value = sent;
-			}
-			sent = '';
+			mend();
 			name.value = me;
 		},
 	};
@@ -147,6 +157,7 @@
 			line('err', event.code === 1001 ? 'The room was closed.' : 'The connection is lost.');
 		}
 		me = '';
+		mend();
 		people.replaceChildren();
 		users.clear();
 		count();
@@ -198,6 +209,13 @@
 		}
 	};
 
+	log.onscroll = () => {
+		if (size === `${log.clientWidth} ${log.clientHeight}`) {
+			end = log.scrollHeight - log.scrollTop - log.clientHeight < 60;
+		}
+	};
+
+	new ResizeObserver(stay).observe(log);
 	window.onfocus = seen;
 	document.onvisibilitychange = () => document.hidden || seen();
 	at('chat').hidden = false;

@@ -28,8 +28,9 @@ void html_page(struct buf *b, const char *title)
 		"<input id=\"name\" " NAME_INPUT "\n"
 		"<button class=\"button\">Change</button></form></div>\n"
 		"<div class=\"cols\"><div id=\"log\" class=\"log\" role=\"log\" "
-		"aria-label=\"Messages\" tabindex=\"0\"></div>\n"
-		"<section class=\"people\" aria-label=\"People in the room\">"
+		"aria-live=\"polite\" aria-label=\"Messages\" tabindex=\"0\"></div>\n"
+		"<section id=\"people\" class=\"people\" aria-label=\"People in the room\" "
+		"tabindex=\"0\">"
 		"<h2>Here: <span id=\"count\">0</span></h2><ul id=\"users\"></ul></section></div>\n"
 		"<form id=\"say\" class=\"bar\"><label for=\"text\" "
 		"class=\"hide\">Message</label>\n"
@@ -62,7 +63,8 @@ void html_stream_begin(struct buf *b, const char *title)
 	     "<link rel=\"stylesheet\" href=\"" ASSETS_PATH "style.css\">\n" STYLE
 	     "</head>\n<body class=\"whole\">\n"
 	     "<iframe name=\"answer\" title=\"Nothing\" hidden></iframe>\n"
-	     "<div class=\"up\"><div class=\"log\" role=\"log\" aria-label=\"Messages\">\n",
+	     "<div class=\"up\" role=\"main\"><div class=\"log\" role=\"log\" aria-live=\"polite\" "
+	     "aria-label=\"Messages\">\n",
 	     T_TEXT(span_str(title_of(title))));
 }
 
