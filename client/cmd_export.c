@@ -12,6 +12,7 @@
 #include "client/save.h"
 #include "client/service.h"
 #include "proto/base/alloc.h"
+#include "proto/base/io.h"
 
 static const struct opt opts[] = {
 	{"output", 'o', "FILE", "where to; else standard output"},
@@ -132,7 +133,7 @@ static int write_file(const char *path, bool force, struct span bytes, struct er
 	if (fd < 0) {
 		return cannot_write(err, part, errno);
 	}
-	r = save_write_all(fd, bytes);
+	r = io_write_all(fd, bytes);
 	if (r == 0 && fsync(fd) < 0) {
 		r = -errno;
 	}
@@ -152,7 +153,7 @@ static int put(struct ctl *ctl, struct span bytes, struct error *err)
 	if (path) {
 		return write_file(path, opt_given(&ctl->args, "force"), bytes, err);
 	}
-	int r = save_write_all(STDOUT_FILENO, bytes);
+	int r = io_write_all(STDOUT_FILENO, bytes);
 
 	return r < 0 ? cannot_write(err, "standard output", -r) : 0;
 }

@@ -12,6 +12,7 @@
 #include "client/service.h"
 #include "proto/base/alloc.h"
 #include "proto/base/buf.h"
+#include "proto/base/io.h"
 
 #define LABEL_COLUMNS 20
 
@@ -53,7 +54,7 @@ static int write_file(const char *path, int fd, const char *onion, const json_t 
 	int r;
 
 	buf_printf(&text, "%s:descriptor:x25519:%s\n", onion, service_text(key, "private_key"));
-	r = save_write_all(fd, buf_span(&text));
+	r = io_write_all(fd, buf_span(&text));
 	buf_wipe(&text);
 	if (r == 0 && fsync(fd) < 0) {
 		r = -errno;

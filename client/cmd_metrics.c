@@ -17,6 +17,7 @@
 #include "client/service.h"
 #include "proto/base/alloc.h"
 #include "proto/base/buf.h"
+#include "proto/base/io.h"
 #include "proto/interface.h"
 
 /* --- what is counted --- */
@@ -182,20 +183,6 @@ static int run_print(struct ctl *ctl)
 	return 0;
 }
 
-static int write_all(int fd, const struct buf *b)
-{
-	for (size_t done = 0; done < b->len;) {
-		ssize_t n = write(fd, b->p + done, b->len - done);
-
-		if (n < 0 && errno != EINTR) {
-			return -errno;
-		}
-		done += n > 0 ? (size_t)n : 0;
-	}
-	/* The monitor is another user, and there is nothing secret in it. */
-	return fchmod(fd, 0644) < 0 || fsync(fd) < 0 ? -errno : 0;
-}
-
 /* Who reads the file sees the old or the new one, never half of it. */
 static int replace_file(const char *path, const struct buf *b, struct error *err)
 {
@@ -205,7 +192,11 @@ static int replace_file(const char *path, const struct buf *b, struct error *err
 	if (fd < 0) {
 		return error_set(err, errno, "cannot write beside %s: %s", path, strerror(errno));
 	}
-	r = write_all(fd, b);
+	r = io_write_all(fd, buf_span(b));
+	/* The monitor is another user, and there is nothing secret in it. */
+	if (r == 0 && (fchmod(fd, 0644) < 0 || fsync(fd) < 0)) {
+		r = -errno;
+	}
 	close(fd);
 	if (r == 0 && rename(partial, path) < 0) {
 		r = -errno;

@@ -11,6 +11,7 @@
 #include "client/rpc.h"
 #include "proto/base/alloc.h"
 #include "proto/base/crypto.h"
+#include "proto/base/io.h"
 
 #define CHUNK (256u * 1024)
 
@@ -29,19 +30,6 @@ int save_open(const char *path, struct save *ret, struct error *err)
 	ret->path = xstrdup(path);
 	ret->made = made;
 	ret->files = json_array();
-	return 0;
-}
-
-int save_write_all(int fd, struct span s)
-{
-	while (s.n > 0) {
-		ssize_t n = write(fd, s.p, s.n);
-
-		if (n < 0 && errno != EINTR) {
-			return -errno;
-		}
-		s = span_from(s, n > 0 ? (size_t)n : 0);
-	}
 	return 0;
 }
 
@@ -75,7 +63,7 @@ int save_begin(struct save *s, struct span name, struct error *err)
 
 int save_write(struct save *s, struct span bytes, struct error *err)
 {
-	int r = save_write_all(s->out, bytes);
+	int r = io_write_all(s->out, bytes);
 
 	return r < 0 ? cannot_write(s, -r, err) : rpc_check_signal(err);
 }

@@ -37,6 +37,3 @@ int save_finish(struct save *s, struct error *err);
 /* Removes what was written, and the directory if it was made. */
 void save_drop(struct save *s);
 void save_done(struct save *s);
-
-/* All of it, over EINTR and short counts: 0 or -errno. */
-int save_write_all(int fd, struct span s);

@@ -15,6 +15,7 @@
 #include "client/out.h"
 #include "proto/base/alloc.h"
 #include "proto/base/buf.h"
+#include "proto/base/io.h"
 #include "proto/base/utf8.h"
 
 #define CHUNK       (256u * 1024)
@@ -140,23 +141,6 @@ static int is_bomb(const struct unpacking *u, struct error *err)
 	return 0;
 }
 
-static int write_all(int fd, const char *p, size_t n)
-{
-	while (n) {
-		ssize_t put = write(fd, p, n);
-
-		if (put < 0 && errno == EINTR) {
-			continue;
-		}
-		if (put < 0) {
-			return -errno;
-		}
-		p += put;
-		n -= (size_t)put;
-	}
-	return 0;
-}
-
 /* The next piece of the entry into memory: its descriptor; *ret_last: there is no more. */
 static int read_piece(struct unpacking *u, uint64_t *ret_size, bool *ret_last, struct error *err)
 {
@@ -181,7 +165,7 @@ static int read_piece(struct unpacking *u, uint64_t *ret_size, bool *ret_last, s
 		size += (uint64_t)n;
 		u->unpacked += (uint64_t)n;
 		r = is_bomb(u, err);
-		if (r == 0 && write_all(fd, u->chunk, (size_t)n) < 0) {
+		if (r == 0 && io_write_all(fd, span_of(u->chunk, (size_t)n)) < 0) {
 			r = error_set(err, errno, "no memory to unpack: %s", strerror(errno));
 		}
 	}

@@ -12,6 +12,7 @@
 
 #include "client/rpc.h"
 #include "proto/base/alloc.h"
+#include "proto/base/io.h"
 #include "proto/base/utf8.h"
 
 #define CHUNK   (256u * 1024)
@@ -22,7 +23,7 @@
 
 static int write_plain(void *ud, struct span plain)
 {
-	return save_write_all(*(int *)ud, plain);
+	return io_write_all(*(int *)ud, plain);
 }
 
 static int describe(int r, struct error *err)

@@ -13,6 +13,7 @@
 
 #include "proto/base/alloc.h"
 #include "proto/base/crypto.h"
+#include "proto/base/io.h"
 
 static int openat2_retry(int dirfd, const char *path, int flags, uint64_t resolve)
 {
@@ -211,25 +212,6 @@ ssize_t fs_read_file(const char *path, size_t max, char **ret)
 	return (ssize_t)len;
 }
 
-int fs_write_all(int fd, const void *data, size_t n)
-{
-	const char *p = data;
-
-	while (n) {
-		ssize_t put = write(fd, p, n);
-
-		if (put < 0 && errno == EINTR) {
-			continue;
-		}
-		if (put < 0) {
-			return -errno;
-		}
-		p += put;
-		n -= (size_t)put;
-	}
-	return 0;
-}
-
 int fs_pread_all(int fd, void *to, size_t n, uint64_t offset)
 {
 	char *p = to;
@@ -325,7 +307,7 @@ int fs_write_file(const char *path, struct span data, mode_t mode, struct error 
 	}
 	r = fchmod(fd, mode) < 0 ? -errno : 0;
 	if (r == 0) {
-		r = fs_write_all(fd, data.p, data.n);
+		r = io_write_all(fd, data);
 	}
 	if (r == 0 && fsync(fd) < 0) {
 		r = -errno;

@@ -51,6 +51,5 @@ int fs_sync_dir(const char *dir);
  */
 #define FS_TREE_DEPTH 64
 int fs_remove_tree(const char *dir, struct error *err);
-/* Reads or writes all, over EINTR and short counts: 0 or -errno (-ENODATA at a premature end). */
+/* Reads all, over EINTR and short counts: 0 or -errno (-ENODATA at a premature end). */
 int fs_pread_all(int fd, void *p, size_t n, uint64_t offset);
-int fs_write_all(int fd, const void *p, size_t n);

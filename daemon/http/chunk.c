@@ -3,19 +3,9 @@
 
 #include "http/head.h"
 #include "http/server.h"
+#include "proto/base/codec.h"
 
 #define MAX_DIGITS 15 /* 60 bits: no sum of sizes overflows */
-
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9') {
-		return c - '0';
-	}
-	if (c >= 'a' && c <= 'f') {
-		return c - 'a' + 10;
-	}
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
 
 static bool is_text(char ch)
 {
@@ -26,7 +16,7 @@ static bool is_text(char ch)
 
 static int size_byte(struct http_chunk *c, char ch)
 {
-	int v = hex_value(ch);
+	int v = hex_digit(ch);
 
 	if (v >= 0) {
 		c->left = c->left << 4 | (unsigned)v;

@@ -4,16 +4,7 @@
 #include <errno.h>
 #include <stdbool.h>
 
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9') {
-		return c - '0';
-	}
-	if (c >= 'a' && c <= 'f') {
-		return c - 'a' + 10;
-	}
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
+#include "proto/base/codec.h"
 
 /* The byte behind a '%', or -1. */
 static int decode_escape(struct span s)
@@ -21,7 +12,7 @@ static int decode_escape(struct span s)
 	if (s.n < 3) {
 		return -1;
 	}
-	int high = hex_value(s.p[1]), low = hex_value(s.p[2]);
+	int high = hex_digit(s.p[1]), low = hex_digit(s.p[2]);
 
 	return high < 0 || low < 0 ? -1 : high << 4 | low;
 }

@@ -12,6 +12,7 @@
 #include "proto/base/alloc.h"
 #include "proto/base/buf.h"
 #include "proto/base/crypto.h"
+#include "proto/base/io.h"
 
 #define PADDING ".padding"
 /* A header, and a record of the central directory, of the longest name. */
@@ -42,7 +43,7 @@ static int write_sealed(void *ud, struct span bytes)
 	struct sealer *s = ud;
 
 	s->out += bytes.n;
-	return fs_write_all(s->fd, bytes.p, bytes.n);
+	return io_write_all(s->fd, bytes);
 }
 
 struct sealer *sealer_new(const struct age_recipient *recipients, size_t n, int fd)

@@ -11,6 +11,7 @@
 #include "mode/inboxdir.h"
 #include "mode/subwriter.h"
 #include "proto/base/alloc.h"
+#include "proto/base/io.h"
 
 struct plain {
 	struct subwriter w;
@@ -74,7 +75,7 @@ static int plain_data(struct subwriter *w, struct span data)
 	struct plain *p = plain_of(w);
 
 	p->out_size += data.n;
-	return p->out < 0 ? -EINVAL : fs_write_all(p->out, data.p, data.n);
+	return p->out < 0 ? -EINVAL : io_write_all(p->out, data);
 }
 
 static void close_out(struct plain *p)

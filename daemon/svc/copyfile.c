@@ -13,6 +13,7 @@
 
 #include "base/fsutil.h"
 #include "proto/base/alloc.h"
+#include "proto/base/io.h"
 
 #define BUFFER_SIZE (256u * 1024)
 #define MIN_INODES  1024u
@@ -124,7 +125,7 @@ static ssize_t copy_by_buffer(struct copyfile *c, size_t n)
 	if (lseek(c->to, (off_t)c->at, SEEK_SET) < 0) {
 		return -errno;
 	}
-	int r = fs_write_all(c->to, c->buffer, (size_t)got);
+	int r = io_write_all(c->to, span_of(c->buffer, (size_t)got));
 
 	return r < 0 ? r : got;
 }

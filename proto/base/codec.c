@@ -80,7 +80,7 @@ static int digit64(char c)
 	return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
-static int digit16(char c)
+int hex_digit(char c)
 {
 	if (c >= '0' && c <= '9') {
 		return c - '0';
@@ -134,5 +134,5 @@ int base64_decode(struct span s, uint8_t *ret, size_t n)
 
 int hex_decode(struct span s, uint8_t *ret, size_t n)
 {
-	return decode(s, 4, digit16, ret, n);
+	return decode(s, 4, hex_digit, ret, n);
 }

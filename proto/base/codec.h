@@ -24,3 +24,5 @@ void hex_encode(const uint8_t *p, size_t n, char *ret);          /* lower case *
 int base32_decode(struct span s, uint8_t *ret, size_t n);
 int base64_decode(struct span s, uint8_t *ret, size_t n); /* with or without padding */
 int hex_decode(struct span s, uint8_t *ret, size_t n);
+/* The value of one hex digit, -1 if it is none. */
+int hex_digit(char c);

@@ -10,6 +10,7 @@
 #include "proto/base/buf.h"
 #include "proto/base/codec.h"
 #include "proto/base/crypto.h"
+#include "proto/base/io.h"
 #include "unit.h"
 
 /* list */
@@ -733,13 +734,13 @@ static void whole_reads_and_writes(void **state)
 	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600), fds[2];
 
 	assert_true(fd >= 0);
-	assert_int_equal(fs_write_all(fd, "0123456789", 10), 0);
+	assert_int_equal(io_write_all(fd, SPAN("0123456789")), 0);
 	assert_int_equal(fs_pread_all(fd, back, 4, 3), 0);
 	assert_string_equal(back, "3456");
 	assert_int_equal(fs_pread_all(fd, back, 4, 7), -ENODATA);
 	assert_int_equal(fs_pread_all(fd, back, 0, 99), 0);
 	assert_int_equal(fs_pread_all(-1, back, 1, 0), -EBADF);
-	assert_int_equal(fs_write_all(-1, back, 1), -EBADF);
+	assert_int_equal(io_write_all(-1, SPAN("x")), -EBADF);
 	assert_int_equal(fs_sync_dir(t->path), 0);
 	assert_int_equal(fs_sync_dir(path), -ENOTDIR);
 	/* A full pipe that does not block: what cannot be written is an error, not a short count.
@@ -747,7 +748,7 @@ static void whole_reads_and_writes(void **state)
 	assert_int_equal(pipe2(fds, O_NONBLOCK | O_CLOEXEC), 0);
 	char *much = xcalloc(1, 1 << 20);
 
-	assert_int_equal(fs_write_all(fds[1], much, 1 << 20), -EAGAIN);
+	assert_int_equal(io_write_all(fds[1], span_of(much, 1 << 20)), -EAGAIN);
 	free(much);
 	close(fds[0]);
 	close(fds[1]);
