@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 
+from lib.daemon import TOP
 from lib.waiting import until
 from machine import CannotRun, Machine, build_packages, need_tools
 
@@ -246,27 +247,52 @@ def test_removed_it_leaves_what_is_kept_and_purged_nothing(machine):
         assert not os.path.lexists(machine.tree + path), path
 
 
-def test_a_visitor_comes_by_tor(machine, tornet):
+def readme_commands():
+    """What README has people type on a server, a line each."""
+    with open(os.path.join(TOP, 'README.md')) as f:
+        part = f.read().split('\n## On a server')[1].split('\n## ')[0]
+    return [line.strip() for line in part.splitlines() if line.startswith('    ')]
+
+
+def test_what_the_readme_says_is_enough_and_visitors_come_by_tor(machine, packages, tornet):
+    machine.ok('dpkg', '--purge', 'onionshared', 'onionsharectl')
+    machine.ok('sh', '-c', 'rm -rf /root/* /var/lib/onionshared*')
+    build, *commands = readme_commands()
+    assert build == './quickstart package' and len(commands) == 4  # which packages() ran
+    os.mkdir(f'{machine.tree}/root/build-package')
+    for path in packages:
+        subprocess.run(['cp', path, f'{machine.tree}/root/build-package/'], check=True)
     with open(tornet.torrc_file) as f:
         machine.write('/etc/onionshared/torrc.d/network.conf', f.read())
     try:
-        machine.ok('systemctl', 'stop', 'onionshared', 'onionshared-tor')
-        machine.ok('sh', '-c', 'rm -rf /var/lib/onionshared-tor/*')
-        machine.ok('systemctl', 'start', 'onionshared')
-        ctl(machine, 'create', 'share', 'docs', f'/srv/{FILE}', '--no-autostop-sharing')
-        service = ctl(machine, 'start', 'docs', timeout=240)
-        assert service['state'] == 'running'
+        for command in commands:
+            said = machine.ok('sh', '-c', f'cd /root && {command}', input='y\n', timeout=300)
+        box = ctl(machine, 'show', 'dropbox')
+        assert box['state'] == 'running' and box['url'] in said and '█' in said
+        assert machine.property('UnitFileState') == 'enabled'
         client = tornet.clients[0]
-        client.auth_add(service['onion'], service['keys'][0]['private_key'])
-
-        def reached():
-            done = subprocess.run(['curl', '-sSf', '-m', '45', *client.curl_args(),
-                                   service['url'] + '/download'], capture_output=True, text=True)
-            return done.stdout == 'what is shared\n' or client.forget()
-        until(reached, 'the visitor gets the file', 120, step=1)
+        assert 'Submit' in got(client, box['url'] + '/')
+        sent = got(client, box['url'] + '/upload-ajax', '-F', f'file[]=@{__file__};filename=a.py')
+        assert 'Uploaded a.py' in sent
+        kept = ctl(machine, 'inbox', 'list', 'dropbox')
+        assert kept and all(s['files'][0]['name'] == 'a.py' for s in kept)
+        # With a key, too.
+        ctl(machine, 'create', 'share', 'docs', f'/srv/{FILE}', '--no-autostop-sharing')
+        share = ctl(machine, 'start', 'docs', timeout=240)
+        client.auth_add(share['onion'], share['keys'][0]['private_key'])
+        assert got(client, share['url'] + '/download') == 'what is shared\n'
         until(lambda: machine.property('StatusText')
-              == 'Tor connected; 1 of 1 services running', 'it says how it stands')
+              == 'Tor connected; 2 of 2 services running', 'it says how it stands')
     finally:
-        machine.ok('rm', '/etc/onionshared/torrc.d/network.conf')
-        machine.ok('systemctl', 'stop', 'onionshared', 'onionshared-tor')
-        machine.ok('sh', '-c', 'rm -rf /var/lib/onionshared-tor/*')
+        machine.run('rm', '/etc/onionshared/torrc.d/network.conf')
+        machine.run('systemctl', 'stop', 'onionshared', 'onionshared-tor')
+        machine.run('sh', '-c', 'rm -rf /var/lib/onionshared-tor/* /root/build-package')
+
+
+def got(client, url, *args):
+    """The answer, when it comes: fresh descriptors take their time."""
+    def attempt():
+        done = subprocess.run(['curl', '-sSf', '-m', '45', *client.curl_args(), *args, url],
+                              capture_output=True, text=True)
+        return done.stdout if done.returncode == 0 else client.forget()
+    return until(attempt, f'an answer of {url}', 120, step=1)
