@@ -3,13 +3,17 @@
  * A crowd in a chat room that costs little, so that the server is what is
  * measured: WebSocket clients over epoll that send messages and count who gets them.
  *
- *   crowd [-j] [-r PER-SECOND] [-w AT-ONCE] [-t SECONDS] PORT PATH MEMBERS
+ *   crowd [-j] [-r PER-SECOND] [-w AT-ONCE] [-t SECONDS | -n MESSAGES] [-s SIZE]
+ *         PORT PATH MEMBERS
  *
  * -j: speaks the chat's JSON, and waits for a welcome. Everybody joins, and a line of
- * JSON tells how long that took. A line on stdin begins: for so many seconds -r
- * messages are sent a second; or with -w as many are kept on their way, a new one
- * when one has reached everybody. Who sends is chosen in turn. Another line of JSON:
- * deliveries, latencies, what was lost. Repeated until stdin ends.
+ * JSON tells how long that took. A line on stdin begins: for so many seconds, or until so
+ * many are sent, -r messages are sent a second; with -w as many are kept on their way, a
+ * new one when one has reached everybody; with both at most so many a second and at once.
+ * Who sends is chosen in turn. Another line of JSON: deliveries, latencies, what was lost,
+ * how many different orders of messages the members saw, in how many places the first
+ * one did not see a sender's in his order, and how many others left. Repeated until
+ * stdin ends.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -25,12 +29,15 @@
 #include <time.h>
 #include <unistd.h>
 
-#define TEXT_SIZE 64 /* of a message */
+#define TEXT_MIN  64 /* of a message, and what is sent unless told otherwise */
+#define TEXT_MAX  16384
 #define READ_SIZE (64 * 1024)
 #define HELD      (256 * 1024) /* of a frame that is not whole */
 #define MAX_SENT  (1u << 20)
 #define MAX_TAKEN (1u << 23) /* latencies that are kept */
 #define SETTLE    2.0        /* seconds for what is still on its way at the end */
+#define GIVE_UP   60.0       /* seconds in which nothing comes */
+#define BURST     64         /* messages before the others' are read */
 #define MARK      "@@"
 
 struct member {
@@ -38,9 +45,10 @@ struct member {
 	bool open, welcome;
 	char *held; /* the beginning of a frame, or of the handshake's answer */
 	size_t n;
+	uint64_t order; /* of all that it heard, in one number */
 };
 
-static unsigned port, n_members, at_once;
+static unsigned port, n_members, at_once, n_messages, text_size = TEXT_MIN;
 static const char *path;
 static bool speaks_json;
 static double per_second, seconds = 5;
@@ -51,6 +59,9 @@ static unsigned n_open, n_welcome, n_lost_members;
 static double *sent_at;   /* by the message's number */
 static unsigned *reached; /* how many have it */
 static unsigned n_sent, n_whole, turn;
+static unsigned *last_of; /* a sender's message that the first member heard last, from 1 on */
+static unsigned n_swapped, n_left;
+static double heard_at;
 static float *latencies;
 static size_t n_latencies;
 static uint64_t n_deliveries;
@@ -110,6 +121,11 @@ static void lose(struct member *m)
 
 /* --- what comes --- */
 
+static bool begins(const char *p, size_t n, const char *with)
+{
+	return n >= strlen(with) && memcmp(p, with, strlen(with)) == 0;
+}
+
 static void take_text(struct member *m, const char *p, size_t n)
 {
 	const char *mark;
@@ -120,6 +136,9 @@ static void take_text(struct member *m, const char *p, size_t n)
 		if (speaks_json) {
 			return;
 		}
+	}
+	if (m == members && begins(p, n, "{\"type\":\"left\"")) {
+		n_left++;
 	}
 	mark = memmem(p, n, MARK, 2);
 	if (!mark || (size_t)(p + n - mark) < 10) {
@@ -134,6 +153,14 @@ static void take_text(struct member *m, const char *p, size_t n)
 		return;
 	}
 	n_deliveries++;
+	heard_at = clock_now;
+	m->order = (m->order ^ (id + 1)) * 0x9e3779b97f4a7c15u;
+	if (m == members) {
+		unsigned *last = &last_of[id % n_members];
+
+		n_swapped += *last > id;
+		*last = (unsigned)id + 1;
+	}
 	if (n_latencies < MAX_TAKEN) {
 		latencies[n_latencies++] = (float)(clock_now - sent_at[id]);
 	}
@@ -262,34 +289,45 @@ static void take_all(int wait_ms)
 
 /* --- what goes --- */
 
+static size_t put_head(char *p, size_t n)
+{
+	size_t at = 2;
+
+	p[0] = (char)0x81;
+	if (n < 126) {
+		p[1] = (char)(0x80 | n);
+	} else {
+		p[1] = (char)(0x80 | 126);
+		p[2] = (char)(n >> 8);
+		p[3] = (char)n;
+		at = 4;
+	}
+	memset(p + at, 0, 4); /* a mask that changes nothing */
+	return at + 4;
+}
+
 static void say(void)
 {
-	char text[256], frame[300];
+	static char text[TEXT_MAX + 64], frame[TEXT_MAX + 80];
+	const char *begin = speaks_json ? "{\"type\": \"message\", \"text\": \"" : "";
+	const char *end = speaks_json ? "\"}" : "";
 	struct member *m;
-	int n;
+	size_t n, size;
 
 	do {
 		m = &members[turn++ % n_members];
 	} while (m->fd < 0);
-	n = snprintf(text, sizeof(text),
-		     speaks_json ? "{\"type\": \"message\", \"text\": \"%s%08x" : "%s%08x", MARK,
-		     n_sent);
-	int size = speaks_json ? n - 10 + TEXT_SIZE : TEXT_SIZE;
-
-	memset(text + n, 'x', (size_t)(size - n));
-	n = size;
-	if (speaks_json) {
-		memcpy(text + n, "\"}", 2);
-		n += 2;
-	}
-	frame[0] = (char)0x81;
-	frame[1] = (char)(0x80 | n); /* all are shorter than 126 */
-	memset(frame + 2, 0, 4);
-	memcpy(frame + 6, text, (size_t)n);
+	n = (size_t)snprintf(text, sizeof(text), "%s%s%08x", begin, MARK, n_sent);
+	size = strlen(begin) + text_size;
+	memset(text + n, 'x', size - n);
+	memcpy(text + size, end, strlen(end));
+	size += strlen(end);
+	n = put_head(frame, size);
+	memcpy(frame + n, text, size);
 	sent_at[n_sent] = now();
 	reached[n_sent] = 0;
 	n_sent++;
-	if (write(m->fd, frame, (size_t)n + 6) != n + 6) {
+	if (write(m->fd, frame, n + size) != (ssize_t)(n + size)) {
 		die("write");
 	}
 }
@@ -326,43 +364,91 @@ static double share(double part)
 			   : 0;
 }
 
-static void talk(void)
+static double due_at(double begun)
 {
-	double begun, end, busy;
+	return per_second > 0 ? begun + n_sent / per_second : begun;
+}
 
-	n_sent = n_whole = 0;
+static bool may_say(double begun)
+{
+	return n_sent < (n_messages ? n_messages : MAX_SENT - 1000) &&
+	       (!at_once || n_sent < n_whole + at_once) && now() >= due_at(begun);
+}
+
+/* How long others may be listened to before the next message. */
+static int wait_ms(double begun)
+{
+	if (at_once && n_sent >= n_whole + at_once) {
+		return 100;
+	}
+	return due_at(begun) - now() > 0.002 ? 1 : 0;
+}
+
+static bool is_over(double begun)
+{
+	return n_messages ? n_sent == n_messages || clock_now - heard_at > GIVE_UP
+			  : clock_now >= begun + seconds;
+}
+
+static unsigned count_orders(void)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < n_members; i++) {
+		unsigned k = 0;
+
+		while (k < i && members[k].order != members[i].order) {
+			k++;
+		}
+		n += k == i;
+	}
+	return n;
+}
+
+static void forget(void)
+{
+	n_sent = n_whole = turn = n_swapped = 0;
 	n_latencies = 0;
 	n_deliveries = 0;
-	begun = clock_now = now();
-	end = begun + seconds;
-	while (clock_now < end && n_sent < MAX_SENT - 1000) {
-		if (at_once) {
-			while (n_sent < n_whole + at_once) {
-				say();
-			}
-			take_all(100);
-			continue;
-		}
-		double due = begun + n_sent / per_second;
+	memset(last_of, 0, n_members * sizeof(*last_of));
+	for (unsigned i = 0; i < n_members; i++) {
+		members[i].order = 0;
+	}
+}
 
-		if (now() >= due) {
+/* What is still on its way. */
+static void settle(void)
+{
+	double end = now() + SETTLE;
+
+	while (n_whole < n_sent && (n_messages ? now() - heard_at < GIVE_UP : now() < end)) {
+		take_all(50);
+	}
+}
+
+static void talk(void)
+{
+	double begun, busy;
+
+	forget();
+	begun = clock_now = heard_at = now();
+	while (!is_over(begun)) {
+		for (int i = 0; i < BURST && may_say(begun); i++) {
 			say();
-		} else {
-			take_all(due - now() > 0.002 ? 1 : 0);
 		}
+		take_all(wait_ms(begun));
 	}
 	busy = now() - begun;
 	uint64_t counted = n_deliveries;
 
-	end = now() + SETTLE;
-	while (n_whole < n_sent && now() < end) {
-		take_all(50);
-	}
+	settle();
 	qsort(latencies, n_latencies, sizeof(*latencies), compare);
 	printf("{\"seconds\": %.4f, \"messages\": %u, \"deliveries\": %llu, \"per_second\": %.1f, "
-	       "\"p50_ms\": %.4f, \"p99_ms\": %.4f, \"missing\": %llu, \"lost_members\": %u}\n",
+	       "\"p50_ms\": %.4f, \"p99_ms\": %.4f, \"missing\": %llu, \"lost_members\": %u, "
+	       "\"orders\": %u, \"swapped\": %u, \"left\": %u}\n",
 	       busy, n_sent, (unsigned long long)n_deliveries, (double)counted / busy, share(0.5),
-	       share(0.99), (unsigned long long)n_sent * n_members - n_deliveries, n_lost_members);
+	       share(0.99), (unsigned long long)n_sent * n_members - n_deliveries, n_lost_members,
+	       count_orders(), n_swapped, n_left);
 	fflush(stdout);
 }
 
@@ -394,7 +480,7 @@ int main(int argc, char **argv)
 {
 	int option;
 
-	while ((option = getopt(argc, argv, "+jr:w:t:")) != -1) {
+	while ((option = getopt(argc, argv, "+jr:w:t:n:s:")) != -1) {
 		switch (option) {
 		case 'j':
 			speaks_json = true;
@@ -408,11 +494,18 @@ int main(int argc, char **argv)
 		case 't':
 			seconds = strtod(optarg, NULL);
 			break;
+		case 'n':
+			n_messages = (unsigned)strtoul(optarg, NULL, 10);
+			break;
+		case 's':
+			text_size = (unsigned)strtoul(optarg, NULL, 10);
+			break;
 		default:
 			return 2;
 		}
 	}
-	if (argc - optind != 3 || (per_second <= 0 && !at_once)) {
+	if (argc - optind != 3 || (per_second <= 0 && !at_once) || n_messages > MAX_SENT ||
+	    text_size < TEXT_MIN || text_size > TEXT_MAX) {
 		return 2;
 	}
 	port = (unsigned)strtoul(argv[optind], NULL, 10);
@@ -422,8 +515,9 @@ int main(int argc, char **argv)
 	sent_at = malloc(MAX_SENT * sizeof(*sent_at));
 	reached = malloc(MAX_SENT * sizeof(*reached));
 	latencies = malloc(MAX_TAKEN * sizeof(*latencies));
+	last_of = malloc(n_members * sizeof(*last_of));
 	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (!members || !sent_at || !reached || !latencies || epoll_fd < 0) {
+	if (!members || !last_of || !sent_at || !reached || !latencies || epoll_fd < 0) {
 		die("memory");
 	}
 	join();

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import selectors
 import shutil
 import socket
 import sqlite3
@@ -12,7 +11,7 @@ import time
 
 import pytest
 
-from lib import http, proc
+from lib import http
 from lib.chat import Gone, Member, Plain, handshake, post
 from lib.waiting import TooLate, until
 
@@ -592,69 +591,3 @@ def test_no_message_is_in_the_database_the_history_or_the_log(make_daemon):
         assert CANARY not in '\n'.join(db.iterdump())
     assert CANARY not in daemon.log()
     daemon.process = None
-
-
-# --- many ---
-
-def crowd(backend, n, rate, seconds):
-    """n members say rate messages a second each; what each one heard, as a list of texts."""
-    members = [Member(backend) for _ in range(n)]
-    selector = selectors.DefaultSelector()
-    pending, heard = {m: bytearray(m.c.pending) for m in members}, {m: [] for m in members}
-    for m in members:
-        m.c.sock.setblocking(False)
-        selector.register(m.c.sock, selectors.EVENT_READ, m)
-
-    def take(m):
-        data, at = pending[m], 0
-        while len(data) - at >= 2:
-            size, head = data[at + 1], 2
-            if size == 126:
-                if len(data) - at < 4:
-                    break
-                size, head = int.from_bytes(data[at + 2:at + 4], 'big'), 4
-            elif size == 127:
-                if len(data) - at < 10:
-                    break
-                size, head = int.from_bytes(data[at + 2:at + 10], 'big'), 10
-            if len(data) - at < head + size:
-                break
-            if data[at] == 0x81 and b'"message"' in data[at:at + head + size]:
-                heard[m].append(bytes(data[at + head:at + head + size]))
-            assert data[at] != 0x88, ('closed', bytes(data[at:at + head + size]))
-            at += head + size
-        del data[:at]
-
-    start, sent, total = time.monotonic(), 0, n * rate * seconds
-    last = start
-    while sum(map(len, heard.values())) < total * n:
-        now = time.monotonic()
-        while sent < total and sent <= (now - start) * n * rate:
-            m = members[sent % n]
-            m.c.sock.setblocking(True)
-            m.say(f'{sent} of {m.name}')
-            m.c.sock.setblocking(False)
-            sent += 1
-            if sent % 50 == 0:
-                break
-        for key, _ in selector.select(0.01):
-            last = now
-            data = key.fileobj.recv(1 << 18)
-            assert data, 'a member was cut'
-            pending[key.data] += data
-            take(key.data)
-        assert now - last < 60, 'nothing comes any more'
-    for m in members:
-        m.close()
-    return list(heard.values())
-
-
-def test_a_crowd_hears_all_in_one_order(daemon, sanitized):
-    n, rate, seconds = map(int, os.environ.get('ONIONSHARED_CROWD', '200 1 2').split())
-    backend = room(daemon)
-    before = proc.rss(daemon.pid)
-    heard = crowd(backend, n, rate, seconds)
-    assert len(heard[0]) == n * rate * seconds
-    assert all(h == heard[0] for h in heard)
-    if not sanitized:
-        assert proc.rss(daemon.pid) - before < 64 << 20

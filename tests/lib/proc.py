@@ -27,6 +27,15 @@ def rss(pid):
     return int(status(pid, 'VmRSS').split()[0]) * 1024
 
 
+def pss(pid):
+    """Resident bytes, those shared with others in part."""
+    with open(f'/proc/{pid}/smaps_rollup') as f:
+        for line in f:
+            if line.startswith('Pss:'):
+                return int(line.split()[1]) * 1024
+    raise KeyError('Pss')
+
+
 def cpu_seconds(pid):
     """User and system time, in steps of a clock tick."""
     with open(f'/proc/{pid}/stat') as f:
