@@ -211,8 +211,9 @@ static int ask_once(int tty, const char *question, struct buf *ret, struct error
 	}
 	silent = before;
 	silent.c_lflag &= ~(tcflag_t)ECHO;
-	(void)!write(tty, question, strlen(question));
+	/* First, for this drops what is typed: an answer may come as soon as the question stands. */
 	tcsetattr(tty, TCSAFLUSH, &silent);
+	(void)!write(tty, question, strlen(question));
 	/* A signal that ends the program ends this wait, and the echo comes back. */
 	r = rpc_wait_readable(tty, err);
 	if (r == 0) {
