@@ -249,6 +249,20 @@ class Chromium(Browser):
                 if e['method'] == 'Network.requestWillBeSent']
 
 
+    def resume_download(self):
+        """The button for it in the list of downloads, when the download has failed."""
+        self.command('Page.navigate', url='chrome://downloads/')
+        until(lambda: self.run(self.RESUME), 'the download can be resumed', START)
+
+    RESUME = '''
+        const list = document.querySelector("downloads-manager");
+        const item = list?.shadowRoot?.querySelector("downloads-item");
+        const button = item?.shadowRoot?.querySelector("#pause-or-resume");
+        if (!button || button.hidden || !/Resume/.test(button.textContent)) { return false; }
+        button.click();
+        return true;'''
+
+
 class Firefox(Browser):
     name, binary = 'firefox', 'firefox-esr'
 
@@ -285,7 +299,8 @@ class Firefox(Browser):
         with open(os.path.join(profile, 'user.js'), 'w') as f:
             for key, value in self.prefs().items():
                 f.write(f'user_pref({json.dumps(key)}, {json.dumps(value)});\n')
-        self.spawn([self.binary, '--headless', '--marionette', '--no-remote', '--profile', profile,
+        self.spawn([self.binary, '--headless', '--marionette', '-remote-allow-system-access',
+                    '--no-remote', '--profile', profile,
                     f'--width={self.size[0]}', f'--height={self.size[1]}', 'about:blank'])
         port_file = os.path.join(profile, 'MarionetteActivePort')
 
@@ -365,6 +380,26 @@ class Firefox(Browser):
 
     def screenshot(self):
         return base64.b64decode(self.command('WebDriver:TakeScreenshot', full=True)['value'])
+
+    def _with_downloads(self, body):
+        """A promise's value: of body, in which all are the downloads of the browser's own list."""
+        self.command('Marionette:SetContext', value='chrome')
+        try:
+            return self.command('WebDriver:ExecuteAsyncScript', args=[], script='''
+                const done = arguments[0];
+                const { Downloads } = ChromeUtils.importESModule(
+                    "resource://gre/modules/Downloads.sys.mjs");
+                Downloads.getList(Downloads.ALL).then(list => list.getAll())
+                    .then(all => { ''' + body + ''' }).then(done);''')['value']
+        finally:
+            self.command('Marionette:SetContext', value='content')
+
+    def resume_download(self):
+        """What the button for it in the list of downloads does, when the download has failed."""
+        until(lambda: self._with_downloads('return all.length == 1 && all[0].stopped && '
+                                           'all[0].hasPartialData;'),
+              'the download can be resumed', START)
+        self._with_downloads('all[0].start(); return true;')
 
 
 BROWSERS = [Chromium, Firefox]
