@@ -10,6 +10,7 @@ import subprocess
 
 import pytest
 
+from lib import proc
 from lib.daemon import BUILD, environment
 from lib.waiting import PATIENCE, until
 
@@ -202,6 +203,33 @@ def test_a_million_fragments_are_not_taken(server):
         assert c.frames() == [close_frame(1008)]
 
 
+def flood(c, pieces):
+    """All of it, or as much as is taken; what the server says to it at the end."""
+    try:
+        for piece in pieces:
+            c.sock.sendall(piece)
+    except ConnectionError:
+        pass
+    return c.frames()[-1]
+
+
+def test_floods_leave_the_memory_as_it_was(room, sanitized):
+    fragments = [b'\x01\x80MASK'] + [b'\x00\x80MASK' * 1000] * 20
+    pings = [b'\x89\xfdMASK' + b'x' * 125] * 10000
+    endless = [bytes([first]) + b'\xfe\x80\x00xxxx' + b'\x00' * 0x8000 for first in (1, 0, 0)]
+
+    def all_of_them():
+        for pieces, code in (fragments, 1008), (pings, 1008), (endless, 1009):
+            with Raw(room.port) as c:
+                assert flood(c, pieces) == close_frame(code)
+    all_of_them()
+    before = proc.pss(room.pid)
+    for _ in range(5):
+        all_of_them()
+    if not sanitized:
+        assert proc.pss(room.pid) - before < 1 << 20
+
+
 def test_nobody_notices_who_does_not_read(room):
     """It is dropped with 1013; the others have everything, in the same order."""
     with Raw(room.port, buffer=4096) as deaf, Raw(room.port) as a, Raw(room.port) as b:
@@ -247,8 +275,11 @@ def test_what_was_said_is_forgotten(room):
     until(lambda: not remembers(room.pid, canary), 'nothing is left', 5)
 
 
-@pytest.mark.skipif(not shutil.which('node') or not os.path.isdir('/usr/share/nodejs/ws'),
-                    reason='no node-ws')
+needs_node = pytest.mark.skipif(
+    not shutil.which('node') or not os.path.isdir('/usr/share/nodejs/ws'), reason='no node-ws')
+
+
+@needs_node
 def test_node_ws_understands_it(server):
     done = subprocess.run(['node', os.path.join(HERE, 'ws_node.js'), str(server)],
                           capture_output=True, text=True, timeout=60)
@@ -257,3 +288,51 @@ def test_node_ws_understands_it(server):
     assert json.loads(done.stdout) == {
         'plain': fine, 'compressing': fine, 'binary': 1003, 'large': 1009, 'asked': 4321,
         'foreign': 403, 'ours': 1000}
+
+
+# In a room: each waits for what the other says.
+NODE_IN_A_ROOM = '''
+const {WebSocket} = require('/usr/share/nodejs/ws');
+const ws = new WebSocket(process.argv[1]);
+const heard = [];
+ws.on('message', data => {
+  const m = JSON.parse(data);
+  heard.push(m.type);
+  if (m.text === 'from Python') {
+    ws.send(JSON.stringify({type: 'rename', name: 'node'}));
+    ws.send(JSON.stringify({type: 'message', text: 'from node'}));
+  } else if (m.text === 'good bye') {
+    ws.close(1000);
+  }
+});
+ws.on('close', code => console.log(JSON.stringify({code, heard})));
+'''
+
+
+@needs_node
+def test_both_of_them_talk_in_a_room(daemon):
+    daemon.json('create', 'chat', 'room')
+    address = daemon.json('start', 'room')['backend'].removeprefix('tcp:')
+    url = f'ws://{address}/ws'
+
+    async def talk():
+        async with websockets.connect(url, origin=f'http://{address}') as ws:
+            async def hear(**wanted):
+                got = json.loads(await ws.recv())
+                assert {k: got[k] for k in wanted} == wanted
+                return got
+            welcome = await hear(type='welcome')
+            node = await asyncio.create_subprocess_exec(
+                'node', '-e', NODE_IN_A_ROOM, url, stdout=asyncio.subprocess.PIPE)
+            other = (await hear(type='joined'))['name']
+            await ws.send(json.dumps({'type': 'message', 'text': 'from Python'}))
+            await hear(type='message', name=welcome['name'], text='from Python')
+            await hear(type='renamed', old=other, name='node')
+            await hear(type='message', name='node', text='from node')
+            await ws.send(json.dumps({'type': 'message', 'text': 'good bye'}))
+            await hear(type='message', text='good bye')
+            await hear(type='left', name='node')
+            out, _ = await node.communicate()
+            assert json.loads(out) == {
+                'code': 1000, 'heard': ['welcome', 'message', 'renamed', 'message', 'message']}
+    run(talk())
