@@ -40,7 +40,8 @@ extern const struct command cmd_create_share, cmd_create_receive, cmd_create_cha
 	cmd_edit, cmd_rename, cmd_delete, cmd_share, cmd_receive, cmd_watch, cmd_wait, cmd_status,
 	cmd_tor_status, cmd_history, cmd_reload, cmd_call, cmd_inbox_list, cmd_inbox_show,
 	cmd_inbox_save, cmd_inbox_delete, cmd_key_list, cmd_key_add, cmd_key_remove, cmd_publish,
-	cmd_add, cmd_remove, cmd_import, cmd_export;
+	cmd_add, cmd_remove, cmd_import, cmd_export, cmd_bridges_list, cmd_bridges_set,
+	cmd_bridges_none;
 
 extern const struct command cmd_metrics_print, cmd_metrics_write, cmd_completion,
 	cmd_complete_words;

@@ -25,7 +25,7 @@ struct typed {
 	const char *current;
 	const struct command *command; /* NULL: none yet */
 	struct opt *service_opts;      /* of its mode */
-	char *before[2];               /* words that may become a command */
+	char *before[3];               /* words that may become a command */
 	size_t n_before;
 	size_t n_words; /* positional arguments before the current one */
 	bool ended;     /* "--" was met */
@@ -68,17 +68,26 @@ static void offer_names(const struct typed *t)
 	json_decref(services);
 }
 
-static struct span first_word(const struct command *c)
+/* What stands in a command's name behind the words that are there; p NULL: it does not go on so. */
+static struct span rest_of(const struct typed *t, const struct command *c)
 {
 	struct span rest = span_str(c->name);
 
-	return span_cut(&rest, ' ');
+	for (size_t i = 0; i < t->n_before; i++) {
+		if (!span_eq(span_cut(&rest, ' '), span_str(t->before[i]))) {
+			return SPAN_NONE;
+		}
+	}
+	return rest;
 }
 
-static bool is_first_of_its_word(const struct command *const *all, size_t i)
+static bool is_first_of_its_word(const struct typed *t, const struct command *const *all, size_t i,
+				 struct span word)
 {
 	for (size_t k = 0; k < i; k++) {
-		if (span_eq(first_word(all[k]), first_word(all[i]))) {
+		struct span rest = rest_of(t, all[k]);
+
+		if (rest.p && span_eq(span_cut(&rest, ' '), word)) {
 			return false;
 		}
 	}
@@ -92,20 +101,13 @@ static void offer_commands(const struct typed *t)
 	const struct command *const *all = commands_all(&n);
 
 	for (size_t i = 0; i < n; i++) {
-		struct span first = first_word(all[i]);
-		const char *second = strchr(all[i]->name, ' ');
+		struct span rest = rest_of(t, all[i]);
+		struct span first = span_cut(&rest, ' ');
 
-		if (!all[i]->summary) {
-			continue;
-		}
-		if (t->n_before == 1) {
-			if (second && span_eq(first, span_str(t->before[0]))) {
-				offer(t, second + 1, all[i]->summary);
-			}
-		} else if (is_first_of_its_word(all, i)) {
+		if (all[i]->summary && first.p && is_first_of_its_word(t, all, i, first)) {
 			_cleanup_free_ char *word = xmemdup(first.p, first.n);
 
-			offer(t, word, second ? "" : all[i]->summary);
+			offer(t, word, rest.p ? "" : all[i]->summary);
 		}
 	}
 }

@@ -13,6 +13,7 @@
 #include "client/cmd.h"
 #include "client/out.h"
 #include "proto/base/alloc.h"
+#include "proto/base/span.h"
 #include "proto/base/utf8.h"
 #include "proto/options.h"
 #include "proto/wipe.h"
@@ -39,6 +40,7 @@ static const struct command *const commands[] = {
 	&cmd_key_list,       &cmd_key_add,       &cmd_key_remove,
 	&cmd_metrics_print,  &cmd_metrics_write, &cmd_completion,
 	&cmd_complete_words, &cmd_import,        &cmd_export,
+	&cmd_bridges_list,   &cmd_bridges_set,   &cmd_bridges_none,
 };
 
 const struct opt commands_global_opts[] = {
@@ -120,23 +122,22 @@ static void print_command_help(const struct ctl *ctl)
 
 /* --- from words to a command --- */
 
-/* How many words of argv name the command: 0, 1 or 2. */
+/* How many words of argv name the command; 0: they do not. */
 static int matches(const struct command *c, int argc, char **argv)
 {
-	const char *space = strchr(c->name, ' ');
+	struct span rest = span_str(c->name);
+	int n = 0;
 
 	if (c->alias && strcmp(c->alias, argv[0]) == 0) {
 		return 1;
 	}
-	if (!space) {
-		return strcmp(c->name, argv[0]) == 0;
+	while (rest.p) {
+		if (n == argc || !span_eq(span_cut(&rest, ' '), span_str(argv[n]))) {
+			return 0;
+		}
+		n++;
 	}
-	return argc > 1 &&
-			       span_eq(span_of(c->name, (size_t)(space - c->name)),
-				       span_str(argv[0])) &&
-			       strcmp(space + 1, argv[1]) == 0
-		       ? 2
-		       : 0;
+	return n;
 }
 
 const struct command *command_find(int argc, char **argv, int *ret_words)

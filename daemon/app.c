@@ -27,6 +27,7 @@
 #include "rpc/methods.h"
 #include "sd/sd.h"
 #include "store/store.h"
+#include "svc/bridging.h"
 #include "svc/manager.h"
 #include "tor/tor.h"
 #include "version.h"
@@ -42,6 +43,7 @@ struct app {
 	struct ev ev;
 	struct store *store;
 	struct tor *tor;
+	struct bridging *bridging;
 	struct manager *manager;
 	struct rpc_server *rpc;
 	struct rpc_env env;
@@ -85,6 +87,7 @@ static void rpc_closed(void *ud)
 
 	app->rpc = NULL;
 	vitals_stop(&app->vitals);
+	bridging_free(take_ptr(app->bridging));
 	manager_free(take_ptr(app->manager));
 	if (app->tor) {
 		tor_stop(app->tor, tor_stopped, app);
@@ -156,6 +159,9 @@ static void apply(struct app *app)
 		struct http_limits limits = visitor_limits(c);
 
 		manager_reconfigure(app->manager, (unsigned)c->drain_seconds * 1000, &limits);
+	}
+	if (app->bridging) {
+		bridging_reconfigure(app->bridging, &c->tor_bridges);
 	}
 }
 
@@ -342,6 +348,7 @@ static int make_tor(struct app *app, struct error *err)
 		.mode = c->tor_mode,
 		.control = c->tor_control,
 		.password_file = c->tor_password_file,
+		.socks = c->tor_socks,
 		.binary = c->tor_binary,
 		.torrc = torrc,
 		.data_dir = data,
@@ -349,6 +356,7 @@ static int make_tor(struct app *app, struct error *err)
 	};
 
 	app->tor = tor_new(&app->ev, &config, &ops, app);
+	app->bridging = bridging_new(app->store, app->tor, &c->tor_bridges);
 	return 0;
 }
 
@@ -397,6 +405,7 @@ static void give_up(struct app *app, int exit_status, struct error *err)
 	error_done(err);
 	app->exit_status = exit_status;
 	watch_signals(app);
+	bridging_free(take_ptr(app->bridging));
 	if (app->tor) {
 		tor_stop(app->tor, tor_stopped, app);
 	} else if (app->store) {
@@ -460,6 +469,7 @@ static void begin(struct app *app)
 		.manager = app->manager,
 		.store = app->store,
 		.tor = app->tor,
+		.bridging = app->bridging,
 		.started_ms = ev_now_ms(&app->ev),
 		.reload = reload,
 		.reload_ud = app,
@@ -468,8 +478,8 @@ static void begin(struct app *app)
 	watch_signals(app);
 	vitals_start(&app->vitals, &app->loop, app->store, app->manager, app->tor);
 	manager_load(app->manager, on_loaded, app);
-	if (app->tor) {
-		tor_start(app->tor);
+	if (app->bridging) {
+		bridging_start(app->bridging);
 	}
 }
 

@@ -25,6 +25,7 @@ enum value_type {
 	TYPE_LEVEL,   /* enum log_level */
 	TYPE_NUMBER,  /* uint64_t */
 	TYPE_SIZE,    /* uint64_t: bytes, with K, M, G or T */
+	TYPE_BRIDGES, /* struct bridges: each line is one more */
 };
 
 struct config_key {
@@ -74,7 +75,13 @@ static const struct config_key keys[] = {
 	{"tor", "binary", TYPE_PROGRAM, AT(tor_binary), .fallback = "tor",
 	 .comment = "The program of a managed tor: a path, or a name that is looked up in PATH."},
 	{"tor", "torrc", TYPE_PATH, AT(tor_torrc), .fallback = NULL,
-	 .comment = "File of lines that are appended to a managed tor's configuration (bridges)."},
+	 .comment = "File of lines that are appended to a managed tor's configuration."},
+	{"tor", "socks", TYPE_CONTROL, AT(tor_socks), .fallback = NULL,
+	 .comment = "SOCKS port of a system tor (webhooks go by it), written as control is. Not\n"
+		    "set: as tor tells it."},
+	{"tor", "bridge", TYPE_BRIDGES, AT(tor_bridges), .fallback = NULL,
+	 .comment = "A bridge line for the daemon's own tor; as often as there are bridges. Then\n"
+		    "onionsharectl tor bridges set is refused."},
 	{"tor", "listen", TYPE_CHOICE, AT(tor_listen), .choices = listens, .fallback = "auto",
 	 .comment = "Where services wait for tor: unix (sockets that others cannot reach), tcp\n"
 		    "(ports of 127.0.0.1), or auto, which today is unix."},
@@ -255,6 +262,18 @@ static int set_number(struct config *c, const struct config_key *key, struct spa
 	return 0;
 }
 
+/* The line itself is for nobody's log. */
+static int add_bridge(struct config *c, const struct config_key *key, struct span value,
+		      struct error *err)
+{
+	int r = bridges_add(value_at(c, key), value, err);
+
+	if (r < 0) {
+		error_context(err, "%s", key->name);
+	}
+	return r;
+}
+
 static int set_value(struct config *c, const struct config_key *key, struct span value,
 		     struct error *err)
 {
@@ -262,6 +281,10 @@ static int set_value(struct config *c, const struct config_key *key, struct span
 	if (value.n == 0) {
 		if (key->fallback) {
 			return set_value(c, key, span_str(key->fallback), err);
+		}
+		if (key->type == TYPE_BRIDGES) {
+			bridges_done(value_at(c, key));
+			return 0;
 		}
 		free_charp(value_at(c, key));
 		*(char **)value_at(c, key) = NULL;
@@ -286,6 +309,8 @@ static int set_value(struct config *c, const struct config_key *key, struct span
 	case TYPE_NUMBER:
 	case TYPE_SIZE:
 		return set_number(c, key, value, err);
+	case TYPE_BRIDGES:
+		return add_bridge(c, key, value, err);
 	}
 	return -EINVAL;
 }
@@ -303,6 +328,7 @@ static bool is_string(const struct config_key *key)
 	case TYPE_LEVEL:
 	case TYPE_NUMBER:
 	case TYPE_SIZE:
+	case TYPE_BRIDGES:
 		return false;
 	}
 	return false;
@@ -323,6 +349,7 @@ void config_done(struct config *c)
 			free_charp(value_at(c, &keys[i]));
 		}
 	}
+	bridges_done(&c->tor_bridges);
 	*c = (struct config){0};
 }
 
@@ -368,7 +395,7 @@ static int on_line(void *ud, struct span section, struct span name, struct span 
 		return error_set(err, EINVAL, "[" SPAN_FMT "] has no key \"" SPAN_FMT "\"",
 				 SPAN_ARG(section), SPAN_ARG(name));
 	}
-	if (file->seen[key - keys]) {
+	if (file->seen[key - keys] && key->type != TYPE_BRIDGES) {
 		return error_set(err, EINVAL, "%s stands here a second time", key->name);
 	}
 	file->seen[key - keys] = true;

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/log.h"
+#include "proto/base/bridge.h"
 #include "proto/base/buf.h"
 #include "proto/base/error.h"
 #include "proto/base/span.h"
@@ -37,6 +38,8 @@ struct config {
 	char *tor_password_file;
 	char *tor_binary;
 	char *tor_torrc;
+	char *tor_socks;
+	struct bridges tor_bridges;
 	enum config_listen tor_listen;
 	/* [limits] */
 	uint64_t buffers; /* bytes */

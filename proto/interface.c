@@ -3,27 +3,9 @@
  * The tables. To add a method: its in_X and out_X fields, then its line in
  * METHODS; then regenerate docs/rpc.md (the test of it says how).
  */
-#include "proto/interface.h"
-
 #include "proto/base/alloc.h"
 #include "proto/base/error.h"
-
-#define NULLABLE FIELD_NULLABLE
-#define ARRAY    FIELD_ARRAY
-#define ADMIN    FIELD_ADMIN
-
-/* A field of a plain kind; a field of a named type. */
-#define F(name_, kind_, flags_, doc_)                                             \
-	{                                                                         \
-		.name = name_, .kind = TYPE_##kind_, .flags = flags_, .doc = doc_ \
-	}
-#define T(name_, type_, flags_, doc_)                                                           \
-	{                                                                                       \
-		.name = name_, .kind = TYPE_NAMED, .flags = flags_, .type = &type_, .doc = doc_ \
-	}
-#define END \
-	{   \
-	}
+#include "proto/interface_table.h"
 
 #define ENUM(variable, name_, doc_, ...)                                    \
 	static const char *const variable##_values[] = {__VA_ARGS__, NULL}; \
@@ -129,9 +111,22 @@ static const struct field type_tor_status_fields[] = {
 	T("bootstrap", type_bootstrap, 0, "How far it is."),
 	F("reachable", BOOL, 0, "Services can be reached from the Tor network."),
 	F("problem", STRING, NULLABLE, "What is wrong and what to do."),
+	F("advice", STRING, NULLABLE, "What works, and should be changed all the same."),
+	F("control", STRING, NULLABLE, "The control port that is used; null: none is."),
+	F("socks", STRING, NULLABLE, "Its SOCKS port; null: there is none, or it is not known."),
+	F("bridges", INT, 0, "So many bridges were set here for it."),
 	END,
 };
 STRUCT(type_tor_status, "TorStatus", "Tor as the daemon sees it.");
+
+static const struct field type_bridges_fields[] = {
+	F("bridges", STRING, ARRAY,
+	  "Bridge lines, as tor takes them; none: Tor is entered directly."),
+	F("source", STRING, 0,
+	  "Who has set them. command: BridgesSet. configuration: the file of the daemon."),
+	END,
+};
+static STRUCT(type_bridges, "Bridges", "By which bridges Tor is entered.");
 
 static const struct field type_counts_fields[] = {
 	F("total", INT, 0, "Saved and one-off services."),
@@ -469,6 +464,20 @@ static const struct field out_InboxOpen[] = {
 #define in_InboxDelete  in_submission
 #define out_InboxDelete nothing
 
+#define in_BridgesList  nothing
+#define out_BridgesList out_bridges
+static const struct field out_bridges[] = {
+	T("bridges", type_bridges, 0, "As they are now."),
+	END,
+};
+static const struct field in_BridgesSet[] = {
+	F("bridges", STRING, ARRAY,
+	  "Lines of obfs4, snowflake, meek_lite, webtunnel or plain bridges; at most 64. None: Tor "
+	  "is entered directly."),
+	END,
+};
+#define out_BridgesSet out_bridges
+
 /* X(name, permission, flags, documentation) */
 #define METHODS(X)                                                                                \
 	X(Create, CONTROL, METHOD_DESCRIPTORS,                                                    \
@@ -535,6 +544,12 @@ static const struct field out_InboxOpen[] = {
 	X(InboxDelete, CONTROL, 0,                                                                \
 	  "Deletes a submission from the disk. Nothing is overwritten: what a disk keeps of "     \
 	  "removed files is beyond the daemon.")                                                  \
+	X(BridgesList, CONTROL, 0, "By which bridges the daemon's own tor enters the network.")   \
+	X(BridgesSet, ADMIN, 0,                                                                   \
+	  "Replaces them, and remembers that. Refused for a tor that is not the daemon's own, "   \
+	  "and "                                                                                  \
+	  "for a transport whose program is not installed. Connections of visitors end and come " \
+	  "back by the new way.")                                                                 \
 	X(Reload, ADMIN, 0, "Reads the configuration again, as SIGHUP does.")
 
 #define X(name, permission, flags, doc) _Static_assert(sizeof("" doc) > 10, #name " has no text");
@@ -572,10 +587,13 @@ static const struct error_def control_errors[] = {
 };
 
 static const struct type_def *const control_types[] = {
-	&type_mode,       &type_state,      &type_key,        &type_transfers, &type_webhook,
-	&type_service,    &type_bootstrap,  &type_tor_status, &type_counts,    &type_goal,
-	&type_event_kind, &type_direction,  &type_phase,      &type_file,      &type_part_kind,
-	&type_part,       &type_submission, &type_entry_kind, &type_entry,     NULL,
+	&type_mode,       &type_state,      &type_key,
+	&type_transfers,  &type_webhook,    &type_service,
+	&type_bootstrap,  &type_tor_status, &type_bridges,
+	&type_counts,     &type_goal,       &type_event_kind,
+	&type_direction,  &type_phase,      &type_file,
+	&type_part_kind,  &type_part,       &type_submission,
+	&type_entry_kind, &type_entry,      NULL,
 };
 
 const struct interface interface_control = {
@@ -586,46 +604,6 @@ const struct interface interface_control = {
 	.n_methods = ARRAY_SIZE(control_methods),
 	.errors = control_errors,
 	.n_errors = ARRAY_SIZE(control_errors),
-};
-
-/* --- org.varlink.service --- */
-
-static const struct field out_GetInfo[] = {
-	F("vendor", STRING, 0, ""), F("product", STRING, 0, ""),        F("version", STRING, 0, ""),
-	F("url", STRING, 0, ""),    F("interfaces", STRING, ARRAY, ""), END,
-};
-static const struct field in_GetInterfaceDescription[] = {F("interface", STRING, 0, ""), END};
-static const struct field out_GetInterfaceDescription[] = {F("description", STRING, 0, ""), END};
-
-static const struct method_def varlink_methods[] = {
-	{"GetInfo", PERMISSION_READ, 0, nothing, out_GetInfo,
-	 "The program that answers and the interfaces that it has."},
-	{"GetInterfaceDescription", PERMISSION_READ, 0, in_GetInterfaceDescription,
-	 out_GetInterfaceDescription, "The text of an interface."},
-};
-
-static const struct field error_interface[] = {F("interface", STRING, 0, ""), END};
-static const struct field error_method[] = {F("method", STRING, 0, ""), END};
-static const struct field error_parameter[] = {F("parameter", STRING, 0, ""), END};
-
-static const struct error_def varlink_errors[] = {
-	{"InterfaceNotFound", error_interface, "There is no such interface."},
-	{"MethodNotFound", error_method, "The interface has no such method."},
-	{"MethodNotImplemented", error_method, "The method cannot be called in this way."},
-	{"InvalidParameter", error_parameter, "A parameter is not what the interface says."},
-	{"ExpectedMore", nothing, "The method must be called with \"more\"."},
-};
-
-static const struct type_def *const varlink_types[] = {NULL};
-
-const struct interface interface_varlink = {
-	.name = INTERFACE_VARLINK,
-	.doc = "What every Varlink server has: who it is and what can be asked.",
-	.types = varlink_types,
-	.methods = varlink_methods,
-	.n_methods = ARRAY_SIZE(varlink_methods),
-	.errors = varlink_errors,
-	.n_errors = ARRAY_SIZE(varlink_errors),
 };
 
 /* --- finding --- */

@@ -32,6 +32,8 @@ const struct rpc_method rpc_methods[] = {
 	{"InboxShow", rpc_inbox_show},
 	{"InboxOpen", rpc_inbox_open},
 	{"InboxDelete", rpc_inbox_delete},
+	{"BridgesList", rpc_bridges_list},
+	{"BridgesSet", rpc_bridges_set},
 	{"Reload", rpc_reload},
 	{NULL, NULL},
 };
@@ -77,14 +79,17 @@ json_t *rpc_service_reply(const struct service *svc)
 json_t *rpc_tor_json(const struct rpc_env *env)
 {
 	if (!env->tor) {
-		return json_pack("{s:s, s:s, s:n, s:{s:i, s:s}, s:b, s:n}", "mode", "none", "state",
-				 "off", "version", "bootstrap", "percent", -1, "summary",
-				 "local only", "reachable", 0, "problem");
+		return json_pack("{s:s, s:s, s:n, s:{s:i, s:s}, s:b, s:n, s:n, s:n, s:n, s:i}",
+				 "mode", "none", "state", "off", "version", "bootstrap", "percent",
+				 -1, "summary", "local only", "reachable", 0, "problem", "advice",
+				 "control", "socks", "bridges", 0);
 	}
 	const struct tor_status *t = tor_status(env->tor);
 
-	return json_pack("{s:s, s:s, s:s?, s:{s:i, s:s}, s:b, s:s?}", "mode",
+	return json_pack("{s:s, s:s, s:s?, s:{s:i, s:s}, s:b, s:s?, s:s?, s:s?, s:s?, s:i}", "mode",
 			 tor_mode_name(t->mode), "state", tor_state_name(t->state), "version",
 			 t->version[0] ? t->version : NULL, "bootstrap", "percent", t->bootstrap,
-			 "summary", t->summary, "reachable", t->reachable, "problem", t->problem);
+			 "summary", t->summary, "reachable", t->reachable, "problem", t->problem,
+			 "advice", t->advice, "control", t->control[0] ? t->control : NULL, "socks",
+			 t->socks[0] ? t->socks : NULL, "bridges", (int)t->bridges);
 }

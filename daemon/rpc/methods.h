@@ -7,6 +7,7 @@
 
 #include "rpc/rpc.h"
 #include "store/store.h"
+#include "svc/bridging.h"
 #include "svc/manager.h"
 #include "tor/tor.h"
 
@@ -15,8 +16,9 @@ struct rpc_env {
 	struct ev *ev;
 	struct manager *manager;
 	struct store *store;
-	struct tor *tor;     /* NULL: local only */
-	uint64_t started_ms; /* monotonic */
+	struct tor *tor;           /* NULL: local only */
+	struct bridging *bridging; /* likewise */
+	uint64_t started_ms;       /* monotonic */
 	/* Reads the configuration again: 0, or what is wrong with it. */
 	int (*reload)(void *ud, struct error *err);
 	void *reload_ud;
@@ -37,6 +39,7 @@ rpc_handler_fn rpc_inbox_list, rpc_inbox_show, rpc_inbox_open, rpc_inbox_delete;
 rpc_handler_fn rpc_publish, rpc_add_content, rpc_remove_content, rpc_handover_begin,
 	rpc_handover_put;
 rpc_handler_fn rpc_status, rpc_history, rpc_reload; /* methods_daemon.c */
+rpc_handler_fn rpc_bridges_list, rpc_bridges_set;   /* methods_tor.c */
 
 /* The member of the call's parameters, NULL if it is missing or null. */
 const char *rpc_string(const struct rpc_call *call, const char *member);

@@ -125,6 +125,20 @@ int ctl_addr_parse(const char *s, struct ctl_addr *ret, struct error *err)
 	return 0;
 }
 
+void ctl_addr_print_tcp(const struct ctl_addr *a, char *ret, size_t size)
+{
+	const struct sockaddr_in *in = (const struct sockaddr_in *)&a->sa;
+	const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&a->sa;
+	char host[INET_ADDRSTRLEN] = "";
+
+	if (a->sa.ss_family == AF_INET6) {
+		snprintf(ret, size, "[::1]:%u", ntohs(in6->sin6_port));
+		return;
+	}
+	inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
+	snprintf(ret, size, "%s:%u", host, ntohs(in->sin_port));
+}
+
 int tor_check_control(const char *control, struct error *err)
 {
 	struct ctl_addr addr;

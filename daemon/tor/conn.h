@@ -35,6 +35,9 @@ static inline bool ctl_addr_is_unix(const struct ctl_addr *a)
 	return a->sa.ss_family == AF_UNIX;
 }
 
+/* "127.0.0.1:PORT" or "[::1]:PORT" */
+void ctl_addr_print_tcp(const struct ctl_addr *a, char *ret, size_t size);
+
 struct ctl_conn;
 
 /* None is called from within a ctl_ function. In each, the connection may be closed. */

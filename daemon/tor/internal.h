@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/list.h"
+#include "proto/base/bridge.h"
 #include "proto/base/buf.h"
 #include "tor/conn.h"
 #include "tor/desc.h"
@@ -66,6 +67,18 @@ struct tor {
 	uv_timer_t wake;  /* tells callers what happened, from outside of their calls */
 	uv_timer_t tick;
 
+	/* bridges.c */
+	const char *unit_dir; /* a tor with its control socket there is the unit's; static */
+	bool dedicated;       /* it is: the system's, and ours alone */
+	struct bridges bridges, bridges_new;  /* in use, and to be told */
+	bool bridges_wanted, bridges_pending; /* new ones: being told; to be told after that */
+	bool network_off;                     /* DisableNetwork, when it was asked for */
+	enum { BRIDGES_SETTLED, BRIDGES_ASK, BRIDGES_CUT, BRIDGES_TELL, BRIDGES_JOIN } bridge_step;
+	struct error bridges_err, bridges_answer;
+	tor_bridges_fn *bridges_cb; /* NULL: nobody has asked */
+	void *bridges_ud;
+	bool bridges_told; /* the answer is there */
+
 	struct list onions, removals;
 	struct list keys; /* struct tor_key_req */
 	unsigned n_keys;
@@ -109,6 +122,17 @@ void onions_lost(struct tor *t);
 /* Calls back where something is to be told. */
 void onions_tell(struct tor *t);
 void onions_free(struct tor *t);
+
+/* --- bridges.c --- */
+
+/* Sends the next command that they need: true if it did. Before anything else goes out. */
+bool bridges_send(struct tor *t);
+void bridges_connected(struct tor *t);
+void bridges_conf_changed(struct tor *t, const struct ctl_reply *event);
+void bridges_lost(struct tor *t);
+void bridges_tell(struct tor *t);
+/* Why those that are set cannot be used, owned; NULL: they can, or there are none. */
+char *bridges_problem(const struct tor *t);
 
 /* --- key.c --- */
 

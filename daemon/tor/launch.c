@@ -15,10 +15,12 @@
 #include "ev/child.h"
 #include "proto/base/alloc.h"
 #include "tor/lexer.h"
+#include "tor/transports.h"
 
 struct launch {
 	struct ev *ev;
 	struct launch_config config; /* strings owned */
+	struct bridges bridges;      /* where config has them */
 	struct launch_ops ops;
 	void *ud;
 	char *control;
@@ -52,6 +54,10 @@ struct launch *launch_new(struct ev *ev, const struct launch_config *config,
 	l->config.extra = dup_or_null(config->extra);
 	l->config.data_dir = xstrdup(config->data_dir);
 	l->config.runtime_dir = xstrdup(config->runtime_dir);
+	if (config->bridges) {
+		bridges_copy(&l->bridges, config->bridges);
+	}
+	l->config.bridges = &l->bridges;
 	l->ops = *ops;
 	l->ud = ud;
 	l->control = xasprintf("%s/control", config->runtime_dir);
@@ -122,6 +128,9 @@ int launch_torrc(const struct launch_config *config, int pid, struct buf *ret, s
 			 "Log notice stdout\n"
 			 "RunAsDaemon 0\n");
 	buf_printf(ret, "__OwningControllerProcess %d\n", pid);
+	if (config->bridges) {
+		transports_torrc(config->bridges, ret);
+	}
 	if (config->extra) {
 		buf_printf(ret, "%s\n", config->extra);
 	}
@@ -159,8 +168,20 @@ int launch_prepare(struct launch *l, struct error *err)
 	if (r == 0) {
 		r = fs_write_file(path, buf_span(&torrc), 0600, err);
 	}
-	buf_done(&torrc);
+	buf_wipe(&torrc);
 	return r;
+}
+
+void launch_use_bridges(struct launch *l, const struct bridges *b)
+{
+	_cleanup_error_ struct error err = ERROR_INIT;
+
+	bridges_done(&l->bridges);
+	bridges_copy(&l->bridges, b);
+	if (launch_running(l) && launch_prepare(l, &err) < 0) {
+		/* It was told of them; and each start writes them again, or fails. */
+		log_debug("%s", error_text(&err));
+	}
 }
 
 /* --- its log --- */
@@ -204,7 +225,8 @@ static const char *at_level(const char *line, const char *level)
 static void on_line(void *ud, struct span raw)
 {
 	struct launch *l = ud;
-	_cleanup_free_ char *line = ctl_printable(raw);
+	_cleanup_free_ char *line =
+		bridges_named_in(&l->bridges, raw) ? xstrdup("(of a bridge)") : ctl_printable(raw);
 	const char *warning = at_level(line, " [warn] ");
 	const char *error = at_level(line, " [err] ");
 
@@ -337,6 +359,7 @@ static void timer_gone(uv_handle_t *handle)
 	void *ud = l->freed_ud;
 
 	forget_log(l);
+	bridges_done(&l->bridges);
 	free((char *)(uintptr_t)l->config.binary);
 	free((char *)(uintptr_t)l->config.extra);
 	free((char *)(uintptr_t)l->config.data_dir);

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 
 #include "ev/ev.h"
+#include "proto/base/bridge.h"
 #include "proto/base/buf.h"
 #include "proto/base/error.h"
 
@@ -17,10 +18,11 @@
 #define LAUNCH_STOP_MS   5000u /* from SIGTERM to SIGKILL */
 
 struct launch_config {
-	const char *binary;      /* NULL: "tor" in PATH, or where systems keep it */
-	const char *extra;       /* lines for the end of torrc, or NULL */
-	const char *data_dir;    /* made if need be */
-	const char *runtime_dir; /* made if need be; torrc and sockets are in it */
+	const char *binary;            /* NULL: "tor" in PATH, or where systems keep it */
+	const char *extra;             /* lines for the end of torrc, or NULL */
+	const char *data_dir;          /* made if need be */
+	const char *runtime_dir;       /* made if need be; torrc and sockets are in it */
+	const struct bridges *bridges; /* that it shall go by; NULL or none: directly */
 };
 
 /* None is called from within a launch_ function. */
@@ -38,6 +40,8 @@ struct launch *launch_new(struct ev *ev, const struct launch_config *config,
 			  const struct launch_ops *ops, void *ud);
 /* Makes the directories and writes torrc. Blocks a little; again before each start does no harm. */
 int launch_prepare(struct launch *l, struct error *err);
+/* Others, in torrc at once, from where a tor that is running takes them after a SIGHUP. */
+void launch_use_bridges(struct launch *l, const struct bridges *b);
 /* 0 or -errno; it is not running. */
 int launch_start(struct launch *l, struct error *err);
 bool launch_running(const struct launch *l);

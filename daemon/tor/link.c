@@ -21,6 +21,8 @@
 #define PROBE_MS        5000u /* for a tor that we can do without */
 #define LISTEN_POLL_MS  2000u /* a started tor's socket, should its log not tell */
 #define OLDEST_FOR_KEYS "0.4.6"
+/* Its change log: bug 41297 and those before. */
+#define OLDEST_WITHOUT_HOLES "0.4.9.11"
 
 static void set_state(struct tor *t, enum tor_state state)
 {
@@ -63,9 +65,11 @@ static void fall_down(struct tor *t)
 	health_reset(&t->health);
 	t->status.version[0] = '\0';
 	t->status.peer_uid = (uid_t)-1;
-	t->status.socks[0] = '\0';
+	t->status.socks[0] = t->status.control[0] = '\0';
+	free(take_ptr(t->status.advice));
 	set_state(t, TOR_DOWN);
 	if (was_ready) {
+		bridges_lost(t);
 		onions_lost(t);
 		keys_lost(t);
 		if (ev_now_ms(t->ev) - t->ready_since >= t->times.steady) {
@@ -199,30 +203,36 @@ static void on_lost(void *ud, const struct error *why)
 
 static void become_ready(struct tor *t)
 {
+	bridges_connected(t);
 	t->ready_since = t->beat_at = t->moved_at = ev_now_ms(t->ev);
 	set_state(t, TOR_READY);
 }
 
-/* "0.4.8.12": is it older than OLDEST_FOR_KEYS? Anything odd is not. */
-static bool too_old(const char *version)
+/* "0.4.8.12-dev" and the like. Anything odd is not older. */
+static bool is_older(const char *version, const char *than)
 {
-	unsigned have[3] = {0};
-	static const unsigned need[3] = {0, 4, 6};
-	const char *p = version;
+	while (*version >= '0' && *version <= '9' && *than) {
+		char *v_end, *t_end;
+		unsigned long have = strtoul(version, &v_end, 10);
+		unsigned long need = strtoul(than, &t_end, 10);
 
-	for (int i = 0; i < 3; i++) {
-		char *end;
-
-		if (*p < '0' || *p > '9') {
-			return false;
+		if (have != need) {
+			return have < need;
 		}
-		have[i] = (unsigned)strtoul(p, &end, 10);
-		if (have[i] != need[i]) {
-			return have[i] < need[i];
-		}
-		p = *end == '.' ? end + 1 : end;
+		version = *v_end == '.' ? v_end + 1 : v_end;
+		than = *t_end == '.' ? t_end + 1 : t_end;
 	}
 	return false;
+}
+
+static char *advice(const struct tor *t)
+{
+	if (!is_older(t->status.version, OLDEST_WITHOUT_HOLES)) {
+		return NULL;
+	}
+	return xasprintf("tor %s has known holes (one lets a rendezvous point pass for a service): "
+			 "upgrade to " OLDEST_WITHOUT_HOLES " or newer",
+			 t->status.version);
 }
 
 static void take_version(struct tor *t, struct span value)
@@ -234,7 +244,10 @@ static void take_version(struct tor *t, struct span value)
 		*space = '\0'; /* "(git-...)" */
 	}
 	snprintf(t->status.version, sizeof(t->status.version), "%s", text);
-	if (too_old(t->status.version)) {
+	free(t->status.advice);
+	t->status.advice = advice(t);
+	if (is_older(t->status.version, OLDEST_FOR_KEYS)) {
+		free(t->link_problem);
 		t->link_problem = xasprintf("tor %s is too old for onions with private keys; "
 					    "install " OLDEST_FOR_KEYS " or newer",
 					    t->status.version);
@@ -253,6 +266,7 @@ static void on_info(void *ud, const struct ctl_reply *reply)
 	}
 	free(t->link_problem);
 	t->link_problem = NULL;
+	t->link_problem = bridges_problem(t);
 	take_version(t, version);
 	health_feed(&t->health, phase);
 	tor_take_listeners(t, reply);
@@ -275,7 +289,8 @@ static void on_events_set(void *ud, const struct ctl_reply *reply)
 
 static void set_events(struct tor *t)
 {
-	ctl_sendf(t->conn, on_events_set, t, "SETEVENTS HS_DESC STATUS_CLIENT STATUS_GENERAL");
+	ctl_sendf(t->conn, on_events_set, t, "SETEVENTS HS_DESC STATUS_CLIENT STATUS_GENERAL%s",
+		  t->dedicated ? " CONF_CHANGED" : "");
 }
 
 static void on_owned(void *ud, const struct ctl_reply *reply)
@@ -307,6 +322,12 @@ static void on_halted(void *ud, const struct ctl_reply *reply)
 	tor_start_timer(&t->retry, on_stale_stays, PROBE_MS);
 }
 
+/* systemd/onionshared-tor.service: it serves the daemon and nobody else. */
+static bool is_units(const struct tor *t)
+{
+	return span_starts(span_str(t->candidates[t->candidate].addr.text), span_str(t->unit_dir));
+}
+
 static void on_auth(void *ud, const struct error *err)
 {
 	struct tor *t = ud;
@@ -323,6 +344,10 @@ static void on_auth(void *ud, const struct error *err)
 	if (t->status.mode == TOR_MODE_AUTO) {
 		t->status.mode = TOR_MODE_SYSTEM;
 	}
+	t->dedicated = t->status.mode == TOR_MODE_SYSTEM && is_units(t);
+	snprintf(t->status.control, sizeof(t->status.control), "%s",
+		 t->status.mode == TOR_MODE_SYSTEM ? t->candidates[t->candidate].addr.text
+						   : launch_control(t->launch));
 	set_state(t, TOR_SETUP);
 	if (t->status.mode == TOR_MODE_MANAGED) {
 		ctl_sendf(t->conn, on_owned, t, "TAKEOWNERSHIP");
@@ -359,6 +384,10 @@ static void on_event(void *ud, const struct ctl_reply *event)
 	}
 	if (desc_parse(text, &desc)) {
 		onions_event(t, &desc);
+		return;
+	}
+	if (span_eq(type, SPAN("CONF_CHANGED"))) {
+		bridges_conf_changed(t, event);
 		return;
 	}
 	if (span_eq(type, SPAN("STATUS_CLIENT")) || span_eq(type, SPAN("STATUS_GENERAL"))) {
@@ -509,6 +538,7 @@ static void managed_begin(struct tor *t)
 		const struct launch_config config = {
 			.binary = t->config.binary,
 			.extra = t->config.torrc,
+			.bridges = &t->bridges,
 			.data_dir = t->config.data_dir,
 			.runtime_dir = t->config.runtime_dir,
 		};
@@ -538,7 +568,9 @@ static void begin(struct tor *t)
 
 void link_start(struct tor *t)
 {
-	if (t->config.mode != TOR_MODE_MANAGED) {
+	if (t->config.mode == TOR_MODE_AUTO && t->bridges.n) {
+		t->status.mode = TOR_MODE_MANAGED; /* the system's would go without them */
+	} else if (t->config.mode != TOR_MODE_MANAGED) {
 		find_candidates(t);
 	}
 	begin(t);

@@ -7,6 +7,7 @@
 #include "tor/tor.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -109,13 +110,30 @@ bool tor_can_send(const struct tor *t)
 	return t->status.state == TOR_READY && t->conn && ctl_idle(t->conn) && !t->stopping;
 }
 
+/* As it stands in the configuration, where it was checked, in the form that socks.h takes. */
+static void own_socks(const char *text, char *ret, size_t size)
+{
+	struct ctl_addr addr;
+
+	if (ctl_addr_parse(text, &addr, NULL) < 0) {
+		return;
+	}
+	if (ctl_addr_is_unix(&addr)) {
+		snprintf(ret, size, "unix:%s", addr.text);
+	} else {
+		ctl_addr_print_tcp(&addr, ret, size);
+	}
+}
+
 /* A tor without a network has none; it may get one later. */
 void tor_take_listeners(struct tor *t, const struct ctl_reply *reply)
 {
 	char socks[TOR_SOCKS_LEN] = "";
 	struct span listeners;
 
-	if (ctl_getinfo(reply, "net/listeners/socks", &listeners)) {
+	if (t->config.socks && t->status.mode == TOR_MODE_SYSTEM) {
+		own_socks(t->config.socks, socks, sizeof(socks));
+	} else if (ctl_getinfo(reply, "net/listeners/socks", &listeners)) {
 		socks_choose(listeners, socks, sizeof(socks));
 	}
 	if (strcmp(socks, t->status.socks) != 0) {
@@ -153,7 +171,7 @@ void tor_pump(struct tor *t)
 	if (!tor_can_send(t)) {
 		return;
 	}
-	if (onions_send_removal(t) || keys_send(t) || onions_send_add(t)) {
+	if (bridges_send(t) || onions_send_removal(t) || keys_send(t) || onions_send_add(t)) {
 		return;
 	}
 	send_beat(t);
@@ -196,6 +214,7 @@ static void tor_turn(uv_timer_t *timer)
 {
 	struct tor *t = timer->data;
 
+	bridges_tell(t);
 	keys_tell(t);
 	onions_tell(t);
 	if (t->changed && !t->stopping) {
@@ -213,6 +232,7 @@ static void last_turn(uv_timer_t *timer)
 {
 	struct tor *t = timer->data;
 
+	bridges_tell(t);
 	do {
 		keys_tell(t);
 		onions_tell(t);
@@ -252,11 +272,13 @@ struct tor *tor_new(struct ev *ev, const struct tor_config *config, const struct
 	t->ops = *ops;
 	t->ud = ud;
 	t->times = tor_default_times;
+	t->unit_dir = "/run/onionshared-tor/";
 	t->config.mode = config->mode;
 	t->config.control = dup_or_null(config->control);
 	t->config.password_file = dup_or_null(config->password_file);
 	t->config.binary = dup_or_null(config->binary);
 	t->config.torrc = dup_or_null(config->torrc);
+	t->config.socks = dup_or_null(config->socks);
 	t->config.data_dir = dup_or_null(config->data_dir);
 	t->config.runtime_dir = dup_or_null(config->runtime_dir);
 	t->status = (struct tor_status){
@@ -274,9 +296,17 @@ struct tor *tor_new(struct ev *ev, const struct tor_config *config, const struct
 	return t;
 }
 
-void tor_start(struct tor *t)
+void tor_hold(struct tor *t, const char *why)
 {
 	assert(!t->started);
+	free(t->link_problem);
+	t->link_problem = xstrdup(why);
+	tor_sync_status(t);
+}
+
+void tor_start(struct tor *t)
+{
+	assert(!t->started && !t->stopping);
 	t->started = true;
 	link_start(t);
 	arm_tick(t);
@@ -287,7 +317,7 @@ static void tor_free(struct tor *t)
 	void (*stopped)(void *) = t->stopped;
 	void *ud = t->stopped_ud;
 	const struct tor_config *c = &t->config;
-	const char *const strings[] = {c->control, c->password_file, c->binary,
+	const char *const strings[] = {c->control, c->password_file, c->socks,      c->binary,
 				       c->torrc,   c->data_dir,      c->runtime_dir};
 
 	onions_free(t);
@@ -295,9 +325,14 @@ static void tor_free(struct tor *t)
 		free((char *)(uintptr_t)strings[i]);
 	}
 	health_done(&t->health);
+	bridges_done(&t->bridges);
+	bridges_done(&t->bridges_new);
+	error_done(&t->bridges_err);
+	error_done(&t->bridges_answer);
 	error_done(&t->best_error);
 	free(t->link_problem);
 	free(t->status.problem);
+	free(t->status.advice);
 	free(t);
 	if (stopped) {
 		stopped(ud);
@@ -340,6 +375,7 @@ void tor_stop(struct tor *t, void (*stopped)(void *ud), void *ud)
 	/* A managed tor ends with this connection, and any tor drops our onions with it. */
 	link_close(t);
 	t->status.state = TOR_DOWN;
+	bridges_lost(t);
 	onions_lost(t);
 	keys_lost(t);
 	keys_stop(t);

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "ev/ev.h"
+#include "proto/base/bridge.h"
 #include "proto/base/error.h"
 
 #define ONION_ADDRESS_LEN 56 /* without .onion, lower case */
@@ -28,6 +29,7 @@ struct tor_config {
 	/* "unix:/path", "/path", "HOST:PORT" or "PORT"; NULL: the usual places, in their order */
 	const char *control;
 	const char *password_file; /* NULL: no password */
+	const char *socks;         /* of a system tor, written as control is; NULL: as tor tells */
 	const char *binary;        /* NULL: "tor" in PATH */
 	const char *torrc;         /* lines appended to a managed tor's configuration, or NULL */
 	const char *data_dir;      /* of a managed tor: STATE/tor */
@@ -45,6 +47,9 @@ struct tor_status {
 	uid_t peer_uid; /* tor's, by SO_PEERCRED of a Unix control socket; (uid_t)-1: not known */
 	/* Its SOCKS port, as socks.h takes it; "": there is none on this machine, or not known. */
 	char socks[TOR_SOCKS_LEN];
+	char control[128]; /* the control port in use, as it was written; "": none */
+	char *advice;     /* what works and should be changed all the same, or NULL; owned by tor */
+	unsigned bridges; /* that were set here for it */
 };
 
 struct tor_ops {
@@ -59,6 +64,8 @@ struct tor *tor_new(struct ev *ev, const struct tor_config *config, const struct
 		    void *ud);
 /* Connects, and from then on by itself again after each loss. A managed tor is started. */
 void tor_start(struct tor *t);
+/* Why it is not started yet, for its status. */
+void tor_hold(struct tor *t, const char *why);
 const struct tor_status *tor_status(const struct tor *t);
 const char *tor_state_name(enum tor_state state);
 const char *tor_mode_name(enum tor_mode mode);
@@ -81,6 +88,23 @@ struct tor_key_req *tor_make_key(struct tor *t, unsigned wait_ms, tor_key_fn *cb
 struct tor_key_req *tor_find_address(struct tor *t, const uint8_t key[ONION_KEY_SIZE],
 				     unsigned wait_ms, tor_key_fn *cb, void *ud);
 void tor_key_cancel(struct tor_key_req *req);
+
+/* --- bridges --- */
+
+/*
+ * Can it go by these? -errno and why not, with the way out: it is not the daemon's own, its
+ * configuration says something else, or a transport's program is not installed.
+ */
+int tor_check_bridges(const struct tor *t, const struct bridges *b, struct error *err);
+/* From the start on; before tor_start. A tor that shall use bridges never goes without. */
+void tor_preset_bridges(struct tor *t, const struct bridges *b);
+/*
+ * From now on, over its restarts, too; none: without. cb comes once: err NULL: so it is,
+ * or will be as soon as there is a tor. err: it refuses them, and those before are used. One call
+ * at a time.
+ */
+typedef void tor_bridges_fn(void *ud, const struct error *err);
+void tor_use_bridges(struct tor *t, const struct bridges *b, tor_bridges_fn *cb, void *ud);
 
 /* --- onions --- */
 

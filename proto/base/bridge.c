@@ -374,3 +374,27 @@ bool bridges_use(const struct bridges *b, const struct bridge_transport *t)
 	}
 	return false;
 }
+
+static bool contains(struct span text, struct span word)
+{
+	for (size_t i = 0; word.n && i + word.n <= text.n; i++) {
+		if (span_eq_ci(span_of(text.p + i, word.n), word)) {
+			return true;
+		}
+	}
+	return false;
+}
+
+bool bridges_named_in(const struct bridges *b, struct span text)
+{
+	for (size_t i = 0; i < b->n; i++) {
+		struct bridge bridge;
+
+		if (bridge_parse(span_str(b->lines[i]), &bridge, NULL) == 0 &&
+		    (contains(text, bridge.address) || contains(text, bridge.fingerprint) ||
+		     contains(text, bridge.args))) {
+			return true;
+		}
+	}
+	return false;
+}

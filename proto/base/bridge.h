@@ -57,6 +57,9 @@ int bridges_add_text(struct bridges *b, struct span text, struct error *err);
 /* Is one of them of this transport? */
 bool bridges_use(const struct bridges *b, const struct bridge_transport *t);
 
+/* Does a text (of tor's log) tell where one of them is, or who? */
+bool bridges_named_in(const struct bridges *b, struct span text);
+
 /* All that are known. */
 extern const struct bridge_transport bridge_transports[];
 extern const size_t n_bridge_transports;

@@ -86,6 +86,17 @@ V3AuthVoteDelay 2
 V3AuthDistDelay 2
 """
 
+BRIDGE = """\
+BridgeRelay 1
+PublishServerDescriptor 0
+"""
+
+OBFS4 = """\
+ServerTransportPlugin obfs4 exec {program}
+ServerTransportListenAddr obfs4 127.0.0.1:{port}
+ExtORPort auto
+"""
+
 CLIENT = """\
 CookieAuthentication 1
 """
@@ -379,6 +390,38 @@ class TorNet:
             shutil.rmtree(self._socket_dir, ignore_errors=True)
         self._socket_dir = None
 
+    def add_bridge(self, obfs4=False):
+        """One more tor that nobody hears of: (its bridge line, its port), once it listens."""
+        ports = Ports()
+        node = Node(self.dir, f"bridge{sum(n.nickname.startswith('bridge') for n in self.nodes)}")
+        or_port = port = ports.take()
+        node.lines = [f"Nickname {node.nickname}", f"ORPort 127.0.0.1:{or_port}"]
+        extra = BRIDGE
+        if obfs4:
+            port = ports.take()
+            extra += OBFS4.format(program=_tool("obfs4proxy"), port=port)
+        node.write_torrc(self.torrc, RELAY, extra)
+        ports.release()
+        self.nodes.append(node)
+        node.launch()
+        return self._bridge_line(node, port, obfs4), port
+
+    def _bridge_line(self, node, port, obfs4):
+        identity = os.path.join(node.dir, "fingerprint")
+        keys = os.path.join(node.dir, "pt_state", "obfs4_bridgeline.txt")
+        deadline = time.monotonic() + 30
+        while not (os.path.exists(identity) and _listens(port)
+                   and (not obfs4 or os.path.exists(keys))):
+            if node.process.poll() is not None or time.monotonic() > deadline:
+                raise TorNetError(f"{node.nickname}: {node.last_words()}")
+            time.sleep(0.05)
+        with open(identity, encoding="ascii") as f:
+            line = f"127.0.0.1:{port} {f.read().split()[1]}"
+        if obfs4:
+            with open(keys, encoding="ascii") as f:
+                line = f"obfs4 {line} {re.search('cert=.*', f.read()).group(0).strip()}"
+        return line
+
     # --- making ---
 
     def _prepare(self):
@@ -406,7 +449,7 @@ class TorNet:
     def _make_dirs(self):
         os.makedirs(self.dir, mode=0o700, exist_ok=True)
         for name in os.listdir(self.dir):
-            if re.fullmatch(r"(auth|relay|client)\d+", name):
+            if re.fullmatch(r"(auth|relay|client|bridge)\d+", name):
                 shutil.rmtree(os.path.join(self.dir, name))
         longest = os.path.join(self.dir, "client99", "control")
         if len(os.fsencode(longest)) <= SOCKET_PATH_MAX:
@@ -459,6 +502,11 @@ class TorNet:
             "pids": [n.pid for n in self.nodes],
             "seconds": self.seconds,
         }
+
+
+def _listens(port):
+    with socket.socket() as s:
+        return s.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _make_certificates(authorities):

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/* What is asked about Tor beside its status: bridges. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "proto/base/alloc.h"
+#include "rpc/methods.h"
+
+struct bridges_call {
+	struct rpc_call *call; /* NULL: nobody waits any more */
+	struct rpc_env *env;
+};
+
+static void bridges_gone(struct rpc_call *call)
+{
+	struct bridges_call *c = call->user;
+
+	c->call = NULL;
+}
+
+static bool has_tor(struct rpc_call *call, const struct rpc_env *env)
+{
+	_cleanup_error_ struct error err = ERROR_INIT;
+
+	if (env->tor) {
+		return true;
+	}
+	error_set_kind(&err, ENOTSUP, ERROR_TOR_UNAVAILABLE, "local only", NULL,
+		       "the daemon runs without Tor (--local-only)");
+	rpc_reply_error(call, &err);
+	return false;
+}
+
+static json_t *bridges_reply(const struct rpc_env *env)
+{
+	return json_pack("{s:o}", "bridges", bridging_json(env->bridging));
+}
+
+void rpc_bridges_list(struct rpc_call *call, void *ud)
+{
+	const struct rpc_env *env = ud;
+
+	if (has_tor(call, env)) {
+		rpc_reply(call, bridges_reply(env));
+	}
+}
+
+static void on_set(void *ud, const struct error *err)
+{
+	struct bridges_call *c = ud;
+
+	if (c->call && err) {
+		rpc_reply_error(c->call, err);
+	} else if (c->call) {
+		rpc_reply(c->call, bridges_reply(c->env));
+	}
+	free(c);
+}
+
+static int read_lines(const struct rpc_call *call, struct bridges *ret, struct error *err)
+{
+	const json_t *lines = json_object_get(call->params, "bridges"), *line;
+	size_t i;
+	int r = 0;
+
+	json_array_foreach (lines, i, line) {
+		r = bridges_add(ret, span_of(json_string_value(line), json_string_length(line)),
+				err);
+		if (r < 0) {
+			error_context(err, "bridge %zu", i + 1);
+			return r;
+		}
+	}
+	return 0;
+}
+
+void rpc_bridges_set(struct rpc_call *call, void *ud)
+{
+	struct rpc_env *env = ud;
+	_cleanup_error_ struct error err = ERROR_INIT;
+	struct bridges bridges = BRIDGES_INIT;
+
+	if (!has_tor(call, env)) {
+		return;
+	}
+	struct bridges_call *c = xnew(struct bridges_call);
+
+	*c = (struct bridges_call){.call = call, .env = env};
+	if (read_lines(call, &bridges, &err) < 0 ||
+	    bridging_set(env->bridging, &bridges, on_set, c, &err) < 0) {
+		free(c);
+		rpc_reply_error(call, &err);
+	} else {
+		call->user = c;
+		call->gone = bridges_gone;
+	}
+	bridges_done(&bridges);
+}
