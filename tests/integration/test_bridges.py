@@ -15,7 +15,7 @@ from test_onion import KEEP, LONG, reached
 FP = '0123456789ABCDEF0123456789ABCDEF01234567'
 PLAIN = f'192.0.2.1:443 {FP}'
 OBFS4 = f'obfs4 192.0.2.7:443 {FP} cert={"A" * 70} iat-mode=0'
-SNOWFLAKE = f'snowflake 192.0.2.3:80 {FP} url=https://a.example/ ice=stun:b.example:3478'
+WEBTUNNEL = f'webtunnel 192.0.2.3:80 {FP} url=https://a.example/path'
 
 
 @pytest.fixture
@@ -79,10 +79,10 @@ def test_no_line_at_all_is_not_none(off):
 
 
 def test_a_program_that_is_missing_is_named(off):
-    if any(os.path.exists(f'/usr/bin/{name}') for name in ('snowflake-client', 'lyrebird')):
+    if any(os.path.exists(f'/usr/bin/{name}') for name in ('webtunnel-client', 'lyrebird')):
         pytest.skip('it is installed')
-    done = off.ctl('tor', 'bridges', 'set', SNOWFLAKE)
-    assert done.status == 7 and 'snowflake-client' in done.err
+    done = off.ctl('tor', 'bridges', 'set', WEBTUNNEL)
+    assert done.status == 7 and 'webtunnel-client' in done.err
     assert lines(off) == []
 
 

@@ -9,10 +9,11 @@
 #include "tor/internal.h"
 #include "tor/transports.h"
 
-#define FP    "0123456789ABCDEF0123456789ABCDEF01234567"
-#define CERT  "cert=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
-#define PLAIN "192.0.2.1:443 " FP
-#define OBFS4 "obfs4 192.0.2.7:443 " FP " " CERT " iat-mode=0"
+#define FP        "0123456789ABCDEF0123456789ABCDEF01234567"
+#define CERT      "cert=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+#define PLAIN     "192.0.2.1:443 " FP
+#define OBFS4     "obfs4 192.0.2.7:443 " FP " " CERT " iat-mode=0"
+#define WEBTUNNEL "webtunnel 192.0.2.8:443 " FP " url=https://a.example/path"
 
 struct fixture {
 	uv_loop_t loop;
@@ -317,28 +318,30 @@ static void a_transport_without_its_program_is_refused_and_tor_goes_nowhere(void
 	struct fixture *f = *state;
 	struct error err = ERROR_INIT;
 
-	if (access("/usr/bin/obfs4proxy", X_OK) == 0 || access("/usr/bin/lyrebird", X_OK) == 0) {
+	/* Of all transports the one whose programs are installed least. */
+	if (access("/usr/bin/webtunnel-client", X_OK) == 0 ||
+	    access("/usr/bin/lyrebird", X_OK) == 0) {
 		skip();
 	}
 	make_own(f, "DisableNetwork 1\n");
-	assert_int_equal(check(f, OBFS4, &err), -ENOENT);
-	assert_non_null(strstr(error_text(&err), "obfs4proxy"));
+	assert_int_equal(check(f, WEBTUNNEL, &err), -ENOENT);
+	assert_non_null(strstr(error_text(&err), "webtunnel-client"));
 	assert_int_equal(err.kind, ERROR_TOR_UNAVAILABLE);
 	error_done(&err);
 	assert_int_equal(check(f, PLAIN, &err), 0);
 	/* It was there once: what was set stays, and is never replaced by the direct way. */
-	preset(f, OBFS4, NULL);
+	preset(f, WEBTUNNEL, NULL);
 	tor_start(f->tor);
 	RUN_UNTIL(f, tor_status(f->tor)->state == TOR_READY);
-	assert_in_torrc(f, "UseBridges 1\nBridge obfs4", true);
+	assert_in_torrc(f, "UseBridges 1\nBridge webtunnel", true);
 	assert_non_null(strstr(tor_status(f->tor)->problem, "cannot be used"));
-	assert_non_null(strstr(tor_status(f->tor)->problem, "obfs4proxy"));
+	assert_non_null(strstr(tor_status(f->tor)->problem, "webtunnel-client"));
 	/* A program that is there and may not be run is none. */
-	unit_write(f->bin, "obfs4proxy", "");
-	assert_int_equal(check(f, OBFS4, &err), -ENOENT);
+	unit_write(f->bin, "webtunnel-client", "");
+	assert_int_equal(check(f, WEBTUNNEL, &err), -ENOENT);
 	error_done(&err);
 	install(f, "lyrebird");
-	assert_int_equal(check(f, OBFS4, &err), 0);
+	assert_int_equal(check(f, WEBTUNNEL, &err), 0);
 }
 
 static void lines_of_the_admins_own_are_not_fought_with(void **state)
