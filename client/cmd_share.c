@@ -62,8 +62,8 @@ static void show_address(struct share *s)
 
 static void show_running(struct share *s)
 {
-	if (out_is_json() || s->was_running) {
-		return;
+	if (out_is_json() || s->was_running || opt_given(&s->ctl->args, "detach")) {
+		return; /* detached there is no view to end */
 	}
 	out_note(s->kept ? "It can be reached now. Ctrl-C ends this view; the service goes on."
 			 : "It can be reached now. Ctrl-C stops it.");
@@ -159,6 +159,10 @@ static int on_event(struct share *s, const json_t *event, struct error *err)
 		if (!out_is_json()) {
 			view_event(&s->view, event);
 		}
+		return 0;
+	}
+	if (service_has(event, "new_name")) {
+		json_object_set(s->service, "name", json_object_get(event, "new_name"));
 		return 0;
 	}
 	if (strcmp(service_text(event, "state"), "deleted") == 0) {

@@ -274,6 +274,22 @@ static void print_time(const json_t *service, const char *label, const char *mem
 	print_pair(label, text);
 }
 
+static bool service_is_public(const json_t *service)
+{
+	return json_is_true(json_object_get(service, "public"));
+}
+
+static void print_whose_key(const json_t *key, bool only)
+{
+	const char *text = service_has(key, "private_key") ? service_text(key, "private_key")
+							   : "known to its owner only";
+	_cleanup_free_ char *line =
+		only ? xstrdup(text) : xasprintf("%s (%s)", text, service_text(key, "label"));
+
+	print_pair("Private key", line);
+	explicit_bzero(line, strlen(line));
+}
+
 void service_print(const json_t *service)
 {
 	const char *state = service_text(service, "state");
@@ -288,11 +304,9 @@ void service_print(const json_t *service)
 		 out_esc(state), out_plain(), reason[0] ? " (" : "", out_esc(reason),
 		 reason[0] ? ")" : "");
 	print_member(service, "Address", "url");
+	print_pair("Open to", service_is_public(service) ? "everybody who has the address" : "");
 	json_array_foreach (keys, i, key) {
-		char label[LABEL_COLUMNS + 1] = "Private key";
-
-		print_pair(label, service_has(key, "private_key") ? service_text(key, "private_key")
-								  : "known to its owner only");
+		print_whose_key(key, json_array_size(keys) == 1);
 	}
 	print_member(service, "Title", "title");
 	print_time(service, "Starts", "start_at");

@@ -372,6 +372,8 @@ static const struct field out_Watch[] = {
 	F("name", STRING, NULLABLE, "state, transfer, submission, members: the service."),
 	F("state", STRING, NULLABLE, "state: the service's (State). tor: Tor's."),
 	F("reason", STRING, NULLABLE, "state: why, when that is not obvious."),
+	F("new_name", STRING, NULLABLE,
+	  "state deleted: only the name is gone; the service has this one now, and is watched on."),
 	F("start_at", STRING, NULLABLE, "state: when it starts by itself."),
 	F("stop_at", STRING, NULLABLE, "state: when it stops by itself."),
 	F("id", INT, NULLABLE,

@@ -28,7 +28,8 @@ static void on_gone(struct rpc_call *call)
 	watch_free(call->user);
 }
 
-static bool is_watched(const struct watch *w, const char *service)
+/* renamed: the service's new name, by which it is watched from now on; or NULL. */
+static bool is_watched(struct watch *w, const char *service, const char *renamed)
 {
 	size_t i;
 	json_t *name;
@@ -38,6 +39,9 @@ static bool is_watched(const struct watch *w, const char *service)
 	}
 	json_array_foreach (w->names, i, name) {
 		if (strcmp(json_string_value(name), service) == 0) {
+			if (renamed) {
+				json_array_set_new(w->names, i, json_string(renamed));
+			}
 			return true;
 		}
 	}
@@ -48,7 +52,7 @@ static void on_event(struct bus_sub *sub, const char *service, const json_t *eve
 {
 	struct watch *w = container_of(sub, struct watch, sub);
 
-	if (is_watched(w, service)) {
+	if (is_watched(w, service, json_string_value(json_object_get(event, "new_name")))) {
 		rpc_reply_continue(w->call, json_deep_copy(event));
 	}
 }

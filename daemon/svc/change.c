@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Changes of a service that exists: options, name, keeping a one-off, deleting. */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +8,6 @@
 #include "base/log.h"
 #include "proto/base/alloc.h"
 #include "proto/options.h"
-#include "proto/units.h"
 #include "svc/registry.h"
 #include "svc/webhook.h"
 
@@ -172,25 +170,26 @@ int manager_edit(struct manager *m, struct service *svc, const json_t *changes, 
 	return 0;
 }
 
-/* reason: NULL for none. */
-static void tell_gone(struct manager *m, const char *name, const char *reason)
+/* new_name: NULL if the service is gone, not just the name. */
+static void tell_gone(struct manager *m, const char *name, const char *new_name)
 {
-	bus_publish(m->bus, name,
-		    json_pack("{s:s, s:s, s:s, s:s?}", "event", "state", "name", name, "state",
-			      "deleted", "reason", reason));
+	json_t *event = json_pack("{s:s, s:s, s:s, s:n}", "event", "state", "name", name, "state",
+				  "deleted", "reason");
+
+	if (new_name) {
+		json_object_set_new(event, "reason", json_sprintf("renamed to %s", new_name));
+		json_object_set_new(event, "new_name", json_string(new_name));
+	}
+	bus_publish(m->bus, name, event);
 }
 
 /* Who watches knows services by their names. */
 static void tell_renamed(struct service *svc, const char *old_name)
 {
-	char reason[sizeof("renamed to ") + SERVICE_NAME_MAX];
-
-	if (strcmp(old_name, svc->row->name) == 0) {
-		return;
+	if (strcmp(old_name, svc->row->name) != 0) {
+		tell_gone(svc->m, old_name, svc->row->name);
+		service_tell_state(svc);
 	}
-	snprintf(reason, sizeof(reason), "renamed to %s", svc->row->name);
-	tell_gone(svc->m, old_name, reason);
-	service_tell_state(svc);
 }
 
 /* Another name, and back to the old one if it cannot be saved. */

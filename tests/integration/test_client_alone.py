@@ -278,6 +278,17 @@ def test_text_from_elsewhere_cannot_reach_the_terminal_raw():
                     assert not CONTROLS.search(text), (args, text)
 
 
+def test_show_says_who_gets_in():
+    keys = [{'label': label, 'private_key': label[0].upper() * 52, 'public_key': 'C' * 52}
+            for label in ('alice', 'bob')]
+    for shown, line in ((service(), f'Private key  {"B" * 52}\n'),
+                        (service(keys=keys), f'Private key  {"B" * 52} (bob)\n'),
+                        (service(keys=[], public=True), 'Open to  everybody who has the address')):
+        with FakeDaemon(Show={'service': shown}) as daemon:
+            status, out, _ = ask(daemon, 'show', 'notes')
+            assert status == 0 and line in out, out
+
+
 def test_several_services_are_an_array_and_one_is_an_object():
     with FakeDaemon(Start=lambda p: {'service': service(p['name'])},
                     Wait=lambda p: {'service': service(p['name']), 'tor': None,

@@ -96,6 +96,29 @@ def test_rename_keeps_everything_but_the_name(daemon):
     shapes.is_error(daemon.ctl('--json', 'show', 'docs'), 'NoSuchService', 4, {'name': 'docs'})
 
 
+def test_who_watches_a_service_goes_with_its_name(daemon):
+    daemon.share('docs', daemon.file('a'))
+    watch = daemon.ctl_spawn('--json', 'watch', 'docs')
+    assert json.loads(watch.stdout.readline())['event'] == 'snapshot'
+    daemon.json('rename', 'docs', 'papers')
+    daemon.json('stop', 'papers')
+    gone = json.loads(watch.stdout.readline())
+    assert (gone['name'], gone['state'], gone['new_name']) == ('docs', 'deleted', 'papers')
+    states = [json.loads(watch.stdout.readline()) for _ in range(2)]
+    assert {e['name'] for e in states} == {'papers'} and states[0]['state'] == 'running'
+
+
+def test_a_one_off_that_is_renamed_goes_on_until_its_client_ends(daemon):
+    share = daemon.ctl_spawn('share', daemon.file('a'))
+    service = until(lambda: [s for s in daemon.json('list') if s['state'] == 'running'], 'up')[0]
+    daemon.json('rename', service['name'], 'docs')
+    fetch(service['backend'], '/')
+    assert share.poll() is None and daemon.show('docs')['state'] == 'running'
+    share.send_signal(signal.SIGINT)
+    assert share.wait(30) == 130
+    assert daemon.json('list') == []
+
+
 def test_renaming_onto_another_is_refused(daemon):
     daemon.json('create', 'share', 'a', daemon.file('a'))
     daemon.json('create', 'share', 'b', daemon.file('b'))
