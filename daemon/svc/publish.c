@@ -115,6 +115,7 @@ struct content_change {
 	unsigned layout;
 	bool changing_over; /* the mode is asked; going_back: for the old content */
 	bool going_back;
+	bool waiting; /* until the mode is ready: the service was started again meanwhile */
 	struct error err;
 	manager_done_fn *cb;
 	void *ud;
@@ -234,8 +235,21 @@ static void changed_over(void *ud, const struct error *err)
 
 void service_content_mode_gone(struct service *svc)
 {
-	if (svc->changing && svc->changing->changing_over) {
-		changed_over(svc->changing, NULL);
+	struct content_change *c = svc->changing;
+
+	if (c && (c->changing_over || c->waiting)) {
+		c->waiting = false;
+		changed_over(c, NULL);
+	}
+}
+
+void service_content_mode_ready(struct service *svc)
+{
+	struct content_change *c = svc->changing;
+
+	if (c && c->waiting) {
+		c->waiting = false;
+		change_over(c);
 	}
 }
 
@@ -246,6 +260,10 @@ static void change_over(struct content_change *c)
 
 	if (!svc->mode || svc->taking_down) {
 		changed_over(c, NULL);
+		return;
+	}
+	if (!svc->mode_ready) {
+		c->waiting = true;
 		return;
 	}
 	struct mode_content *content =

@@ -153,6 +153,8 @@ const char *service_state_name(enum service_state state);
 struct mode_content *service_content_new(const struct service *svc);
 /* Its mode is gone: nobody is left who would have to change over. */
 void service_content_mode_gone(struct service *svc);
+/* Its mode is ready, and can change over. */
+void service_content_mode_ready(struct service *svc);
 /* What its mode has to say to people is shown, if it runs. */
 void service_show_notice(struct service *svc);
 

@@ -305,6 +305,7 @@ static void on_mode_ready(void *ud, const struct error *err)
 		return;
 	}
 	svc->mode_ready = true;
+	service_content_mode_ready(svc);
 	if (manager_tor(svc->m) && !svc->row->onion) {
 		service_set_state(svc, SERVICE_PREPARING, "waiting for Tor to make the address");
 		want_key(svc);
