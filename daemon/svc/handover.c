@@ -146,8 +146,10 @@ static int open_parent(const struct handover *h, const char *name, const char **
 static int cannot_make(struct handover *h, const char *name, int code)
 {
 	_cleanup_(buf_done) struct buf shown = BUF_INIT;
+	const char *slash = strchr(name, '/');
 
-	utf8_escape(&shown, span_str(name));
+	/* As the caller knows it: without the number of the path that it is of. */
+	utf8_escape(&shown, span_str(slash ? slash + 1 : name));
 	switch (code) {
 	case EEXIST:
 		return error_set_kind(&h->err, code, ERROR_INVALID_VALUE, "entries",

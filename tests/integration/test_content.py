@@ -506,10 +506,12 @@ def test_archives_that_are_none_or_bombs_change_nothing(daemon):
     for name, data in bad.items():
         assert daemon.ctl('publish', 'w', daemon.file(name, data)).status == 2, name
     twice = os.path.join(daemon.content, 'twice.tar')
-    archive(twice, [('a', b'1'), ('a', b'2')], '')
-    assert daemon.ctl('publish', 'w', twice).status == 2
+    archive(twice, [('d/a', b'1'), ('d/a', b'2')], '')
+    result = daemon.ctl('publish', 'w', twice)
+    assert result.status == 2 and ' d/a is there twice' in result.err, result
     both = archive(os.path.join(daemon.content, 'both.tar'), [('a', b'1'), ('a/b', b'2')], '')
-    assert daemon.ctl('publish', 'w', both).status == 2
+    result = daemon.ctl('publish', 'w', both)
+    assert result.status == 2 and ' a is there twice' in result.err, result
     deep = archive(os.path.join(daemon.content, 'deep.tar'), [('d/' * 100 + 'x', b'1')], '')
     assert daemon.ctl('publish', 'w', deep).status == 2
     bomb = os.path.join(daemon.content, 'bomb.zip')
