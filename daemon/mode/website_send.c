@@ -41,6 +41,8 @@ void website_make_etag(const struct website *w, const struct stat *st, enum http
 		       char ret[WEBSITE_ETAG_ROOM])
 {
 	const uint64_t numbers[] = {
+		st->st_dev, /* images of file systems that are made alike have like inodes and times
+			     */
 		st->st_ino,
 		(uint64_t)st->st_size,
 		(uint64_t)tree_ns(st->st_mtim),

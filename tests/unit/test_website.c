@@ -651,6 +651,59 @@ static void much_text_at_once_is_sent_as_it_is(void **state)
 	mem_done(&m[2]);
 }
 
+/* --- validators --- */
+
+static void make_etag(const struct website *w, const struct stat *st, enum http_coding coding,
+		      char ret[WEBSITE_ETAG_ROOM])
+{
+	website_make_etag(w, st, coding, ret);
+	assert_int_equal(strlen(ret), WEBSITE_ETAG_ROOM - 1);
+}
+
+static void a_validator_changes_with_all_that_a_file_is_known_by(void **state)
+{
+	struct website w = {.key = {1}}, other = {.key = {2}};
+	const struct stat st = {
+		.st_dev = 1, .st_ino = 2, .st_size = 3, .st_mtim = {4, 5}, .st_ctim = {6, 7}};
+	struct stat changed[8];
+	char seen[ARRAY_SIZE(changed) + 4][WEBSITE_ETAG_ROOM];
+	size_t n = 0;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(changed); i++) {
+		changed[i] = st;
+	}
+	changed[0].st_dev++; /* as in another image of the same size and time */
+	changed[1].st_ino++;
+	changed[2].st_size++;
+	changed[3].st_mtim.tv_sec++;
+	changed[4].st_mtim.tv_nsec++;
+	changed[5].st_ctim.tv_sec++;
+	changed[6].st_ctim.tv_nsec++;
+	clock_gettime(CLOCK_REALTIME, &changed[7].st_ctim); /* young */
+	for (size_t i = 0; i < ARRAY_SIZE(changed); i++) {
+		make_etag(&w, &changed[i], HTTP_CODING_NONE, seen[n++]);
+	}
+	make_etag(&w, &st, HTTP_CODING_NONE, seen[n++]);
+	make_etag(&w, &st, HTTP_CODING_GZIP, seen[n++]);
+	make_etag(&w, &st, HTTP_CODING_BR, seen[n++]);
+	make_etag(&other, &st, HTTP_CODING_NONE, seen[n++]);
+	for (size_t i = 0; i < n; i++) {
+		for (size_t k = 0; k < i; k++) {
+			assert_string_not_equal(seen[i], seen[k]);
+		}
+	}
+	/* And with nothing else. */
+	struct stat same = st;
+	char again[WEBSITE_ETAG_ROOM];
+
+	same.st_atim.tv_sec = 99;
+	same.st_nlink = 7;
+	same.st_blocks = 8;
+	make_etag(&w, &same, HTTP_CODING_NONE, again);
+	assert_string_equal(again, seen[ARRAY_SIZE(changed)]);
+}
+
 /* --- bodies in memory --- */
 
 static void put(struct bodies *b, uint64_t inode, size_t n)
@@ -726,6 +779,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(visitors_who_leave_at_once_leave_no_work, begin,
 						end),
 		cmocka_unit_test_setup_teardown(much_text_at_once_is_sent_as_it_is, begin, end),
+		cmocka_unit_test(a_validator_changes_with_all_that_a_file_is_known_by),
 		cmocka_unit_test(memory_for_bodies_is_bounded),
 	};
 
