@@ -84,5 +84,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	try("share", data, n);
 	try("receive", data, n);
+	try("website", data, n);
+	try("chat", data, n);
 	return 0;
 }

@@ -257,6 +257,37 @@ static void a_coding_is_had_if_liked_as_well_as_none(void **state)
 	assert_false(http_accept_has(&a, HTTP_CODING_NONE));
 }
 
+/* All of the table: what is not in its order is not found. */
+static void every_known_ending_is_found(void **state)
+{
+	static const char known[] =
+		"3gp 7z aac aif aiff apk apng asc atom avi avif bmp bz2 c cfg conf cpp css csv deb "
+		"diff djvu doc docx eml eot eps epub flac gif go gpg gz h heic heif htm html ico "
+		"ics ini iso jar jpeg jpg js json jsonl jxl key log m3u8 m4a m4v map markdown md "
+		"mid "
+		"midi mjs mkv mobi mov mp3 mp4 mpeg mpg odp ods odt oga ogg ogv opus otf patch pdf "
+		"pgp "
+		"png ppt pptx ps py rar rpm rs rss rst rtf sh sig sql srt svg tar tex tgz tif tiff "
+		"toml torrent ts tsv ttf txt vcf vtt wasm wav weba webm webmanifest webp woff "
+		"woff2 "
+		"xhtml xls xlsx xml xz yaml yml zip zst";
+	struct span rest = span_str(known);
+
+	(void)state;
+	while (rest.p) {
+		struct span ext = span_cut(&rest, ' ');
+		_cleanup_free_ char *name = xasprintf("x." SPAN_FMT, SPAN_ARG(ext));
+		const char *type = http_mime_type(span_str(name));
+
+		if (strcmp(type, "application/octet-stream") == 0) {
+			fail_msg("%s is not known", name);
+		}
+		/* Text says that it is UTF-8, and nothing else says anything. */
+		assert_int_equal(strncmp(type, "text/", 5) == 0,
+				 strstr(type, "; charset=utf-8") != NULL);
+	}
+}
+
 static void text_shrinks_and_pictures_do_not(void **state)
 {
 	static const char *const yes[] = {"a.html", "a.css", "a.js", "a.svg", "a.json", "a.wasm"};
@@ -458,6 +489,7 @@ int main(void)
 		cmocka_unit_test(good_paths_are_decoded_once),
 		cmocka_unit_test(tricky_paths_are_not_found),
 		cmocka_unit_test(each_range_is_resolved),
+		cmocka_unit_test(every_known_ending_is_found),
 		cmocka_unit_test(a_thousand_ranges_are_the_whole),
 		cmocka_unit_test(entity_tags_are_compared),
 		cmocka_unit_test(each_weight_of_a_coding_counts),
