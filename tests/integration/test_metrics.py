@@ -38,6 +38,11 @@ def test_counts_are_those_of_the_services(daemon):
     assert now['onionshared_uptime_seconds', ()] >= 0
     assert 'canary' not in text and service['url'] not in text
     assert all(key['private_key'] not in text for key in service['keys'])
+    # What was deleted is counted no more.
+    daemon.json('delete', 'canary-name', 'canary-box', '--yes')
+    gone = samples(daemon.ctl('metrics', 'print').out)
+    assert {key: v for key, v in gone.items() if 'uptime' not in key[0]} == \
+        {key: v for key, v in empty.items() if 'uptime' not in key[0]}
 
 
 def test_a_file_is_replaced_as_a_whole(daemon):

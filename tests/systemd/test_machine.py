@@ -252,8 +252,9 @@ def test_removed_it_leaves_what_is_kept_and_purged_nothing(machine):
 def readme_commands():
     """What README has people type on a server, a line each."""
     with open(os.path.join(TOP, 'README.md')) as f:
-        part = f.read().split('\n## On a server')[1].split('\n## ')[0]
-    return [line.strip() for line in part.splitlines() if line.startswith('    ')]
+        part = f.read().split('\n## On a server')[1].split('\n\n')
+    block = next(text for text in part if text.startswith('    '))
+    return [line.strip() for line in block.splitlines()]
 
 
 def test_what_the_readme_says_is_enough_and_visitors_come_by_tor(machine, packages, tornet):
