@@ -69,6 +69,9 @@ int ctl_open(struct ctl *ctl, struct rpc **ret, struct error *err);
 int ctl_connect(struct ctl *ctl, struct error *err);
 /* ctl_connect, then one call with one reply. */
 int ctl_call(struct ctl *ctl, const char *method, json_t *params, json_t **ret, struct error *err);
+/* With descriptors, which stay the caller's. */
+int ctl_call_fds(struct ctl *ctl, const char *method, json_t *params, const struct rpc_fds *fds,
+		 json_t **ret, struct error *err);
 
 /* All services, a new reference, however many they are. */
 int ctl_list(struct ctl *ctl, json_t **ret, struct error *err);

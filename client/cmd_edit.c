@@ -5,6 +5,7 @@
 
 #include "client/cmd.h"
 #include "client/out.h"
+#include "client/paths.h"
 #include "client/service.h"
 #include "proto/base/buf.h"
 #include "proto/options.h"
@@ -64,6 +65,28 @@ static void print_edited(struct ctl *ctl, const json_t *reply)
 	tell_restart(ctl->args.words[0], json_object_get(reply, "restart_needed"));
 }
 
+static int edit(struct ctl *ctl, json_t *params)
+{
+	struct rpc_fds fds = {.n = 0};
+	struct error err = ERROR_INIT;
+	json_t *reply = NULL;
+
+	paths_open_options(json_object_get(params, "options"), &fds);
+	int r = ctl_call_fds(ctl, "Edit", params, &fds, &reply, &err);
+
+	rpc_fds_close(&fds);
+	if (r < 0) {
+		return ctl_fail(&err);
+	}
+	if (out_is_json()) {
+		out_json(json_object_get(reply, "service"));
+	} else {
+		print_edited(ctl, reply);
+	}
+	json_decref(reply);
+	return 0;
+}
+
 static int run_edit(struct ctl *ctl)
 {
 	struct error err = ERROR_INIT;
@@ -79,10 +102,8 @@ static int run_edit(struct ctl *ctl)
 		json_decref(unset);
 		return ctl_misuse(ctl, "nothing to change: 'edit' needs an option");
 	}
-	return ctl_call_and_print(ctl, "Edit",
-				  json_pack("{s:s, s:o, s:o}", "name", ctl->args.words[0],
-					    "options", set, "unset", unset),
-				  "service", print_edited);
+	return edit(ctl, json_pack("{s:s, s:o, s:o}", "name", ctl->args.words[0], "options", set,
+				   "unset", unset));
 }
 
 static void print_renamed(struct ctl *ctl, const json_t *reply)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "client/content.h"
+#include "client/paths.h"
 
 /* What is wrong on our side is found before the daemon is looked for. */
 static int make_params(struct ctl *ctl, const char *mode, const char *name, bool ephemeral,
@@ -32,16 +33,8 @@ static int call_create(struct ctl *ctl, json_t *params, const struct rpc_fds *fd
 		       struct error *err)
 {
 	json_t *reply = NULL;
-	int r = ctl_connect(ctl, err);
+	int r = ctl_call_fds(ctl, "Create", params, fds, &reply, err);
 
-	if (r < 0) {
-		json_decref(params);
-		return r;
-	}
-	r = rpc_send(ctl->rpc, "Create", params, false, fds, err);
-	if (r == 0) {
-		r = rpc_receive(ctl->rpc, RPC_FOREVER, &reply, NULL, err);
-	}
 	if (r == 0) {
 		*ret = json_incref(json_object_get(reply, "service"));
 		json_decref(reply);
@@ -80,7 +73,9 @@ int create_service(struct ctl *ctl, const char *mode, const char *name, bool eph
 	if (copy && name) {
 		r = check_name_is_free(ctl, name, err);
 	}
-	if (r == 0) {
+	if (r == 0 && n_words == 0 && strcmp(mode, "receive") == 0) {
+		paths_open_options(json_object_get(params, "options"), &fds);
+	} else if (r == 0) {
 		r = content_words(ctl, words, n_words, copy, strcmp(mode, "website") == 0, params,
 				  &fds, err);
 	}

@@ -76,6 +76,19 @@ int ctl_call(struct ctl *ctl, const char *method, json_t *params, json_t **ret, 
 	return rpc_call(ctl->rpc, method, params, ret, err);
 }
 
+int ctl_call_fds(struct ctl *ctl, const char *method, json_t *params, const struct rpc_fds *fds,
+		 json_t **ret, struct error *err)
+{
+	int r = ctl_connect(ctl, err);
+
+	if (r < 0) {
+		json_decref(params);
+		return r;
+	}
+	r = rpc_send(ctl->rpc, method, params, false, fds, err);
+	return r < 0 ? r : rpc_receive(ctl->rpc, RPC_FOREVER, ret, NULL, err);
+}
+
 int ctl_list(struct ctl *ctl, json_t **ret, struct error *err)
 {
 	return ctl_list_by(ctl, RPC_FOREVER, ret, err);

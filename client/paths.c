@@ -11,6 +11,7 @@
 
 #include "proto/base/alloc.h"
 #include "proto/base/utf8.h"
+#include "proto/options.h"
 
 static int refuse(struct error *err, int code, const char *path, const char *why)
 {
@@ -78,4 +79,35 @@ int paths_open(char **words, size_t n, json_t **ret, struct rpc_fds *fds, struct
 	}
 	*ret = paths;
 	return 0;
+}
+
+void paths_open_options(json_t *options, struct rpc_fds *fds)
+{
+	size_t n;
+	const struct option *all = options_all(&n);
+	json_t *resolved = json_object();
+	struct error err = ERROR_INIT;
+	int r = 0;
+
+	fds->n = 0;
+	for (size_t i = 0; i < n && r == 0; i++) {
+		const char *given = json_string_value(json_object_get(options, all[i].name));
+		_cleanup_free_ char *path = NULL;
+
+		if (all[i].type != OPTION_PATH || !given) {
+			continue;
+		}
+		r = open_one(given, &path, &fds->fd[fds->n], &err);
+		if (r == 0) {
+			fds->n++;
+			json_object_set_new(resolved, all[i].name, json_string(path));
+		}
+	}
+	if (r < 0) {
+		rpc_fds_close(fds);
+		error_done(&err);
+	} else {
+		json_object_update(options, resolved);
+	}
+	json_decref(resolved);
 }

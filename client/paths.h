@@ -16,3 +16,9 @@
  * failure nothing stays open and err names the path.
  */
 int paths_open(char **words, size_t n, json_t **ret, struct rpc_fds *fds, struct error *err);
+/*
+ * The options of a service that are paths of what is there: made absolute without links, and
+ * a descriptor of each in fds, in the order of the table of options. If one cannot be
+ * opened there is none of any, and nothing is changed: the daemon says what it thinks of it.
+ */
+void paths_open_options(json_t *options, struct rpc_fds *fds);

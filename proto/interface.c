@@ -485,7 +485,8 @@ static const struct field in_BridgesSet[] = {
 	X(Create, CONTROL, METHOD_DESCRIPTORS,                                                    \
 	  "Makes a service, stopped. Its address and private key are made with it and never "     \
 	  "change; if no tor answers, the address is made when one does. Paths without "          \
-	  "descriptors are taken from root and the daemon's own user only.")                      \
+	  "descriptors are taken from root and the daemon's own user only; of the options "       \
+	  "data_dir and webhook_secret_file likewise, which have to be the caller's own.")        \
 	X(Import, CONTROL, METHOD_DESCRIPTORS,                                                    \
 	  "Makes a service, stopped, that was served elsewhere: at its address, with its "        \
 	  "private keys. If Tor answers, it tells whether key and address fit together; else "    \
@@ -506,8 +507,9 @@ static const struct field in_BridgesSet[] = {
 	X(List, READ, METHOD_MAY_STREAM,                                                          \
 	  "All services. Above a thousand or so they need several replies (\"more\").")           \
 	X(Show, READ, 0, "One service.")                                                          \
-	X(Edit, CONTROL, 0,                                                                       \
-	  "Changes options of a service: all of them or, if one is refused, none.")               \
+	X(Edit, CONTROL, METHOD_DESCRIPTORS,                                                      \
+	  "Changes options of a service: all of them or, if one is refused, none. With "          \
+	  "descriptors as for Create.")                                                           \
 	X(Rename, CONTROL, 0, "Gives a service another name. Its address stays.")                 \
 	X(Delete, CONTROL, 0, "Stops a service and deletes it with its address and keys.")        \
 	X(Keep, CONTROL, 0, "Makes a one-off service a saved one, at the same address.")          \

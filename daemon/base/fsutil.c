@@ -51,6 +51,24 @@ int fs_open_no_links(const char *path, int flags)
 	return openat2_retry(AT_FDCWD, path, flags, RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
 }
 
+int fs_open_owned(const char *path, int flags, uid_t owner)
+{
+	struct stat st;
+
+	if (owner == FS_ANY_OWNER) {
+		int fd = open(path, flags | O_CLOEXEC);
+
+		return fd < 0 ? -errno : fd;
+	}
+	int fd = fs_open_no_links(path, flags);
+
+	if (fd >= 0 && (fstat(fd, &st) < 0 || st.st_uid != owner)) {
+		close(fd);
+		return -EPERM;
+	}
+	return fd;
+}
+
 #ifndef RESOLVE_CACHED
 #define RESOLVE_CACHED 0x20
 #endif
@@ -166,12 +184,15 @@ int fs_mkdir_p(const char *dir, mode_t mode, struct error *err)
 ssize_t fs_read_file(const char *path, size_t max, char **ret)
 {
 	_cleanup_close_ int fd = fs_open_nofollow(path, O_RDONLY);
+
+	return fd < 0 ? fd : fs_read_fd(fd, max, ret);
+}
+
+ssize_t fs_read_fd(int fd, size_t max, char **ret)
+{
 	struct stat st;
 	size_t len = 0;
 
-	if (fd < 0) {
-		return fd;
-	}
 	if (fstat(fd, &st) < 0) {
 		return -errno;
 	}
@@ -279,10 +300,10 @@ static int empty_tree(int fd, unsigned depth)
 	return r;
 }
 
-int fs_remove_tree(const char *dir, struct error *err)
+int fs_remove_tree(const char *dir, uid_t owner, struct error *err)
 {
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	int r = fd < 0 ? -errno : empty_tree(fd, FS_TREE_DEPTH);
+	int fd = fs_open_owned(dir, O_RDONLY | O_DIRECTORY | O_NOFOLLOW, owner);
+	int r = fd < 0 ? fd : empty_tree(fd, FS_TREE_DEPTH);
 
 	if (r == 0 && rmdir(dir) < 0) {
 		r = -errno;

@@ -30,6 +30,13 @@ int fs_open_nofollow(const char *path, int flags);
 int fs_open_no_links(const char *path, int flags);
 
 /*
+ * What one user chose whom the daemon is not to lend its rights: as fs_open_no_links, and it
+ * must be his own, else -EPERM. FS_ANY_OWNER: as open(2).
+ */
+#define FS_ANY_OWNER ((uid_t)-1)
+int fs_open_owned(const char *path, int flags, uid_t owner);
+
+/*
  * The same two for the loop thread: they never wait for a disk. -EAGAIN: what is
  * known in memory is not enough, another thread has to ask.
  */
@@ -41,6 +48,8 @@ int fs_mkdir_p(const char *dir, mode_t mode, struct error *err);
 /* A whole file of at most max bytes into a new buffer (NUL behind it): its length or -errno
  * (-EFBIG above max, -EINVAL if it is no regular file). The caller wipes and frees. */
 ssize_t fs_read_file(const char *path, size_t max, char **ret);
+/* The same of what is open. */
+ssize_t fs_read_fd(int fd, size_t max, char **ret);
 /* Writes path anew and whole: temporary file beside it, fsync, rename, fsync of the directory. */
 int fs_write_file(const char *path, struct span data, mode_t mode, struct error *err);
 int fs_sync_dir(const char *dir);
@@ -50,6 +59,7 @@ int fs_sync_dir(const char *dir);
  * on the disk: no program can promise that for today's disks and file systems.
  */
 #define FS_TREE_DEPTH 64
-int fs_remove_tree(const char *dir, struct error *err);
+/* owner: as for fs_open_owned. */
+int fs_remove_tree(const char *dir, uid_t owner, struct error *err);
 /* Reads all, over EINTR and short counts: 0 or -errno (-ENODATA at a premature end). */
 int fs_pread_all(int fd, void *p, size_t n, uint64_t offset);

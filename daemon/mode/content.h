@@ -15,6 +15,8 @@
 #include <sys/stat.h>
 #include <sys/types.h>
 
+#include "base/fsutil.h"
+
 enum mode_layout {
 	/* One directory alone is the root itself; else each path is in it by its own name. */
 	MODE_LAYOUT_ALONE,
@@ -24,7 +26,7 @@ enum mode_layout {
 	MODE_LAYOUT_NAMED,
 };
 
-#define MODE_ANY_OWNER ((uid_t)-1)
+#define MODE_ANY_OWNER FS_ANY_OWNER
 
 struct mode_content {
 	char **paths; /* absolute, NULL at the end */

@@ -175,18 +175,19 @@ static int move_parts(int staging, int day_fd, char stamp[INBOX_STAMP_LEN + 1], 
 
 /* --- the directory --- */
 
-int inbox_open(const char *path, uint64_t min_free, struct inbox **ret, struct error *err)
+int inbox_open(const char *path, uid_t owner, uint64_t min_free, struct inbox **ret,
+	       struct error *err)
 {
 	struct inbox *b = xnew(struct inbox);
-	int r = fs_mkdir_p(path, 0700, err);
+	int r = owner == FS_ANY_OWNER ? fs_mkdir_p(path, 0700, err) : 0;
 
 	b->fd = b->run.incoming = b->run.run = -1;
 	b->min_free = min_free;
 	if (r < 0) {
 		goto fail;
 	}
-	b->fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	r = b->fd < 0 ? -errno : inboxdir_run_open(b->fd, &b->run);
+	b->fd = fs_open_owned(path, O_RDONLY | O_DIRECTORY, owner);
+	r = b->fd < 0 ? b->fd : inboxdir_run_open(b->fd, &b->run);
 	if (r < 0) {
 		error_set_kind(err, -r, ERROR_PATH_NOT_READABLE, path, strerror(-r),
 			       "cannot keep submissions in %s: %s", path, strerror(-r));

@@ -22,7 +22,9 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
+#include "base/fsutil.h"
 #include "proto/age/age.h"
 #include "proto/base/error.h"
 #include "proto/base/span.h"
@@ -50,10 +52,11 @@ struct inbox_place {
 bool inbox_place_valid(const struct inbox_place *p);
 
 /*
- * Makes path (an absolute one, 0700) if it is missing. min_free: bytes of the file
- * system that are left to others.
+ * path: absolute. owner: FS_ANY_OWNER: made (0700) if it is missing; or who chose it, whose
+ * own it must be. min_free: bytes of the file system that are left to others.
  */
-int inbox_open(const char *path, uint64_t min_free, struct inbox **ret, struct error *err);
+int inbox_open(const char *path, uid_t owner, uint64_t min_free, struct inbox **ret,
+	       struct error *err);
 void inbox_close(struct inbox *b);
 /*
  * From now on all that comes in is sealed to them, 1 to AGE_RECIPIENTS_MAX; copied.

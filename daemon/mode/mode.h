@@ -85,6 +85,7 @@ struct mode_spec {
 	const uint8_t *secret; /* 32 bytes, the service's own, stable: keys of validators */
 	struct mode_content *content; /* share and website; the mode takes a reference of its own */
 	const char *data_dir;         /* receive */
+	uid_t data_dir_owner;         /* who chose it; FS_ANY_OWNER: whoever may */
 };
 
 struct mode_ops {

@@ -86,7 +86,7 @@ static void open_run(struct job *job)
 	struct opening *o = container_of(job, struct opening, job);
 	const struct receive *r = o->r; /* only what never changes */
 
-	o->result = inbox_open(r->data_dir, r->min_free, &o->inbox, &o->err);
+	o->result = inbox_open(r->data_dir, r->data_dir_owner, r->min_free, &o->inbox, &o->err);
 	if (o->result == 0) {
 		o->result = seal_inbox(o);
 	}
@@ -208,6 +208,7 @@ static struct mode *receive_start(struct ev *ev, const struct mode_spec *spec,
 	r->host = *host;
 	r->title = spec->title ? xstrdup(spec->title) : NULL;
 	r->data_dir = xstrdup(spec->data_dir);
+	r->data_dir_owner = spec->data_dir_owner;
 	r->encrypt_to = json_deep_copy(json_object_get(spec->options, "encrypt_to"));
 	r->files = !option_bool(spec->options, "disable_files");
 	r->text = !option_bool(spec->options, "disable_text");

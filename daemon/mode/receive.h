@@ -19,6 +19,7 @@ struct receive {
 	struct ev *ev;
 	struct mode_host host;
 	char *title, *data_dir;
+	uid_t data_dir_owner;
 	json_t *encrypt_to; /* recipients, until they are used */
 	bool files, text;
 	uint64_t max_submission; /* bytes of files and message; UINT64_MAX: no limit */

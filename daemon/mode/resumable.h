@@ -22,8 +22,8 @@ struct resumable_limits {
 	uint64_t answer_ms; /* the answer of a finished one is kept */
 	/* Without a new byte; then it gives way when there are too many, or when room is short. */
 	uint64_t patience_ms;
-	uint64_t empty_ms;   /* likewise, when no byte has come at all */
-	uint64_t tick_ms;    /* looked for that often */
+	uint64_t empty_ms; /* likewise, when no byte has come at all */
+	uint64_t tick_ms;  /* looked for that often */
 };
 
 extern const struct resumable_limits resumable_limits_default;

@@ -71,11 +71,9 @@ static int cannot(const char *what, const char *data_dir, int r, struct error *e
 			      "cannot %s in %s: %s", what, data_dir, strerror(-r));
 }
 
-static int open_data(const char *path)
+static int open_data(const char *path, uid_t owner)
 {
-	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	return fd < 0 ? -errno : fd;
+	return fs_open_owned(path, O_RDONLY | O_DIRECTORY, owner);
 }
 
 static int by_number(const void *a, const void *b)
@@ -358,10 +356,10 @@ static json_t *sub_json(const struct sub *s, const char *data_dir)
 	return o;
 }
 
-int submissions_list(const char *data_dir, int64_t after, size_t limit, json_t **ret,
+int submissions_list(const char *data_dir, uid_t owner, int64_t after, size_t limit, json_t **ret,
 		     bool *ret_more, struct error *err)
 {
-	_cleanup_close_ int data = open_data(data_dir);
+	_cleanup_close_ int data = open_data(data_dir, owner);
 	struct oldest found = {.max = limit < SUBMISSIONS_PAGE ? limit : SUBMISSIONS_PAGE};
 	json_t *list = json_array();
 	size_t bytes = 0, i;
@@ -394,9 +392,9 @@ int submissions_list(const char *data_dir, int64_t after, size_t limit, json_t *
 }
 
 /* Opens the data directory and the submission, which is to be given back also on failure. */
-static int load(const char *data_dir, int64_t id, struct sub *s, struct error *err)
+static int load(const char *data_dir, uid_t owner, int64_t id, struct sub *s, struct error *err)
 {
-	_cleanup_close_ int data = open_data(data_dir);
+	_cleanup_close_ int data = open_data(data_dir, owner);
 
 	*s = (struct sub){.day = -1, .files = -1};
 	int r = data < 0 ? data : sub_load(data, id, s);
@@ -444,11 +442,11 @@ static json_t *read_text(const struct sub *s, bool *ret_cut)
 	return text ? text : json_null();
 }
 
-int submissions_show(const char *data_dir, int64_t id, json_t **ret, json_t **ret_text,
+int submissions_show(const char *data_dir, uid_t owner, int64_t id, json_t **ret, json_t **ret_text,
 		     bool *ret_cut, struct error *err)
 {
 	struct sub s;
-	int r = load(data_dir, id, &s, err);
+	int r = load(data_dir, owner, id, &s, err);
 
 	if (r == 0) {
 		*ret_cut = false;
@@ -506,11 +504,11 @@ static int open_nth(struct submissions_opened *o, const struct sub *s, size_t i)
 	return -ENODATA;
 }
 
-int submissions_open(const char *data_dir, int64_t id, size_t first, struct submissions_opened *ret,
-		     struct error *err)
+int submissions_open(const char *data_dir, uid_t owner, int64_t id, size_t first,
+		     struct submissions_opened *ret, struct error *err)
 {
 	struct sub s;
-	int r = load(data_dir, id, &s, err);
+	int r = load(data_dir, owner, id, &s, err);
 
 	*ret = (struct submissions_opened){.files = json_array()};
 	if (r == 0) {
@@ -559,9 +557,9 @@ static bool day_is_over(const struct sub *s)
 	return s->id / DAY_US < ((int64_t)time(NULL) - 3600) / 86400;
 }
 
-int submissions_delete(const char *data_dir, int64_t id, struct error *err)
+int submissions_delete(const char *data_dir, uid_t owner, int64_t id, struct error *err)
 {
-	_cleanup_close_ int data = open_data(data_dir);
+	_cleanup_close_ int data = open_data(data_dir, owner);
 	struct inboxdir_run trash;
 	struct sub s = {.day = -1, .files = -1};
 	int r = data < 0 ? data : sub_load(data, id, &s);
@@ -579,10 +577,10 @@ int submissions_delete(const char *data_dir, int64_t id, struct error *err)
 			      : cannot("delete the submission", data_dir, r, err);
 }
 
-int submissions_expire(const char *data_dir, int64_t before_us, size_t limit, size_t *ret_n,
-		       bool *ret_more, struct error *err)
+int submissions_expire(const char *data_dir, uid_t owner, int64_t before_us, size_t limit,
+		       size_t *ret_n, bool *ret_more, struct error *err)
 {
-	_cleanup_close_ int data = open_data(data_dir);
+	_cleanup_close_ int data = open_data(data_dir, owner);
 	struct oldest found = {.max = limit < SUBMISSIONS_PAGE ? limit : SUBMISSIONS_PAGE};
 	struct inboxdir_run trash = {.incoming = -1, .run = -1};
 	int r = data == -ENOENT ? 0 : data;

@@ -29,17 +29,19 @@
 #define SUBMISSIONS_OPEN_MAX   16u           /* descriptors at once */
 
 /*
+ * owner, everywhere: who chose the directory, whose own it must be (fs_open_owned).
+ *
  * Those with numbers above after, oldest first, at most limit: an array of
  * {"id", "received_at", "files": [{"name", "size"}], "message", "path", "encrypted"}.
  * A data directory that is not there has none. *ret_more: there are others.
  */
-int submissions_list(const char *data_dir, int64_t after, size_t limit, json_t **ret,
+int submissions_list(const char *data_dir, uid_t owner, int64_t after, size_t limit, json_t **ret,
 		     bool *ret_more, struct error *err);
 /*
  * One of them; *ret_text: its message (null: none, or encrypted), of which
  * *ret_cut tells that it is only the beginning. -ENOENT: there is none of that number.
  */
-int submissions_show(const char *data_dir, int64_t id, json_t **ret, json_t **ret_text,
+int submissions_show(const char *data_dir, uid_t owner, int64_t id, json_t **ret, json_t **ret_text,
 		     bool *ret_cut, struct error *err);
 
 /* What submissions_open opened: files[i] = {"name", "size", "kind"} is fds[i], for reading. */
@@ -52,18 +54,18 @@ struct submissions_opened {
 
 void submissions_opened_done(struct submissions_opened *o);
 /* From the first-th of its files on, then its message. kind: "file", "message", "encrypted". */
-int submissions_open(const char *data_dir, int64_t id, size_t first, struct submissions_opened *ret,
-		     struct error *err);
+int submissions_open(const char *data_dir, uid_t owner, int64_t id, size_t first,
+		     struct submissions_opened *ret, struct error *err);
 
 /*
  * Away from the directory, durably, then removed: all of it, if need be when the
  * service starts the next time. Nothing is overwritten: what a disk or
  * a file system keeps of removed files is not in anybody's hands here.
  */
-int submissions_delete(const char *data_dir, int64_t id, struct error *err);
+int submissions_delete(const char *data_dir, uid_t owner, int64_t id, struct error *err);
 /*
  * Deletes those older than before_us, up to limit of them, and days that are
  * empty then. *ret_n: how many; *ret_more: there are others that old.
  */
-int submissions_expire(const char *data_dir, int64_t before_us, size_t limit, size_t *ret_n,
-		       bool *ret_more, struct error *err);
+int submissions_expire(const char *data_dir, uid_t owner, int64_t before_us, size_t limit,
+		       size_t *ret_n, bool *ret_more, struct error *err);

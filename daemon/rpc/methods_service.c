@@ -2,10 +2,12 @@
 /* Making, changing and running services. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "proto/base/alloc.h"
 #include "rpc/methods.h"
+#include "svc/content.h"
 
 struct rpc_pending {
 	struct rpc_call *call; /* NULL: gone */
@@ -101,28 +103,28 @@ void rpc_pending_done(void *ud, const struct error *err, struct service *svc)
 	pending_free(p);
 }
 
-static int check_path_option(const struct rpc_call *call, const json_t *options, const char *name,
-			     const char *instead, struct error *err)
+/*
+ * Paths among the options: of somebody who is not trusted with all that the daemon may read and
+ * write, with a descriptor of each. *ret_fds: NULL, or the call's; *ret_owner likewise.
+ */
+static int option_descriptors(struct rpc_call *call, const json_t *options, const int **ret_fds,
+			      const uid_t **ret_owner, struct error *err)
 {
-	const json_t *path = json_object_get(options, name);
+	unsigned n = content_count_options(options);
 
-	if (!path || json_is_null(path) || rpc_is_trusted(call)) {
+	if (n == 0 || rpc_is_trusted(call)) {
 		return 0;
 	}
-	return error_set_kind(err, EPERM, ERROR_PERMISSION_DENIED, "root or the daemon's own user",
-			      NULL, "%s can be chosen by root and the daemon's own user only; %s",
-			      name, instead);
-}
-
-/* What the daemon reads and writes in place is decided by those who may do so as it does. */
-static int check_path_options(const struct rpc_call *call, const json_t *options, struct error *err)
-{
-	int r = check_path_option(call, options, "data_dir",
-				  "without it the daemon keeps submissions in its own state", err);
-
-	return r < 0 ? r
-		     : check_path_option(call, options, "webhook_secret_file",
-					 "without it reports are not signed", err);
+	if (call->n_fds != n) {
+		return error_set_kind(err, EPERM, ERROR_PERMISSION_DENIED,
+				      "a descriptor of each path", NULL,
+				      "data_dir and webhook_secret_file of a caller who is neither "
+				      "root nor the daemon's own user need to be there, to be his "
+				      "own, and a descriptor each, opened for reading");
+	}
+	*ret_fds = call->fds;
+	*ret_owner = &call->peer->uid;
+	return 0;
 }
 
 /* What Create and Import have in common. */
@@ -138,9 +140,12 @@ static int read_create(struct rpc_call *call, const struct rpc_env *env, struct 
 		.ephemeral = rpc_bool(call, "ephemeral"),
 		.adopt = rpc_bool(call, "adopt"),
 	};
-	int r = check_path_options(call, options, err);
-
-	return r < 0 ? r : rpc_content(call, env, ret, err);
+	if (strcmp(ret->mode, "receive") == 0 &&
+	    json_array_size(json_object_get(call->params, "paths")) == 0 &&
+	    !rpc_string(call, "handover")) {
+		return option_descriptors(call, options, &ret->fds, &ret->owner, err);
+	}
+	return rpc_content(call, env, ret, err);
 }
 
 void rpc_create(struct rpc_call *call, void *ud)
@@ -248,28 +253,61 @@ void rpc_export(struct rpc_call *call, void *ud)
 	}
 }
 
+static void edit(struct rpc_pending *p, struct service *svc, const uid_t *owner)
+{
+	const json_t *changes = json_object_get(p->call->params, "options");
+	const json_t *unset = json_object_get(p->call->params, "unset");
+	struct error err = ERROR_INIT;
+	json_t *restart = NULL;
+
+	if (manager_edit(p->env->manager, svc, json_is_object(changes) ? changes : NULL,
+			 json_is_array(unset) ? unset : NULL, owner, &restart, rpc_pending_done, p,
+			 &err) < 0) {
+		rpc_pending_refuse(p, &err);
+		return;
+	}
+	rpc_pending_add(p, "restart_needed", restart);
+}
+
+static void on_edit_checked(void *ud, const struct error *err, struct service *svc)
+{
+	struct rpc_pending *p = ud;
+
+	if (err || !p->call) {
+		rpc_pending_done(p, err, NULL);
+		return;
+	}
+	/* It may have gone meanwhile. */
+	svc = rpc_service(p->call, p->env);
+	if (svc) {
+		edit(p, svc, rpc_is_trusted(p->call) ? NULL : &p->call->peer->uid);
+	} else {
+		pending_free(p);
+	}
+}
+
 void rpc_edit(struct rpc_call *call, void *ud)
 {
 	struct rpc_env *env = ud;
 	struct error err = ERROR_INIT;
+	struct manager_create what = {0};
 	struct service *svc = rpc_service(call, env);
 
 	if (!svc) {
 		return; /* answered, and the call is gone */
 	}
 	const json_t *changes = json_object_get(call->params, "options");
-	const json_t *unset = json_object_get(call->params, "unset");
-	json_t *restart = NULL;
 	struct rpc_pending *p = rpc_pending_new(call, env);
 
-	if (check_path_options(call, changes, &err) < 0 ||
-	    manager_edit(env->manager, svc, json_is_object(changes) ? changes : NULL,
-			 json_is_array(unset) ? unset : NULL, &restart, rpc_pending_done, p,
-			 &err) < 0) {
+	if (content_count_options(changes) == 0) {
+		edit(p, svc, NULL);
+	} else if (option_descriptors(call, changes, &what.fds, &what.owner, &err) < 0 ||
+		   manager_check_edit(env->manager, changes, what.fds, what.owner, on_edit_checked,
+				      p, &err) < 0) {
 		rpc_pending_refuse(p, &err);
-		return;
+	} else {
+		rpc_content_taken(call, &what);
 	}
-	rpc_pending_add(p, "restart_needed", restart);
 }
 
 void rpc_rename(struct rpc_call *call, void *ud)

@@ -136,6 +136,12 @@ static bool is_copy(const char *s)
 	return *s && s[strlen(s) - 1] != '/';
 }
 
+static bool is_owner(const json_t *owner)
+{
+	return json_is_integer(owner) && json_integer_value(owner) >= 0 &&
+	       json_integer_value(owner) < UINT32_MAX;
+}
+
 static bool is_source(const json_t *source)
 {
 	const json_t *copy = json_object_get(source, "copy"),
@@ -143,14 +149,14 @@ static bool is_source(const json_t *source)
 
 	return json_is_object(source) &&
 	       (!copy || (json_is_string(copy) && is_copy(json_string_value(copy)))) &&
-	       (!owner || (json_is_integer(owner) && json_integer_value(owner) >= 0 &&
-			   json_integer_value(owner) < UINT32_MAX));
+	       (!owner || is_owner(owner));
 }
 
 static json_t *read_sources(struct reader *rd, int column, const json_t *paths)
 {
 	json_t *sources = read_json(rd, column, "sources");
 	json_t *source;
+	const char *option;
 	size_t i;
 
 	if (sources && json_array_size(sources) != json_array_size(paths)) {
@@ -158,6 +164,11 @@ static json_t *read_sources(struct reader *rd, int column, const json_t *paths)
 	}
 	json_array_foreach (sources, i, source) {
 		if (!is_source(source)) {
+			fault(rd, "its sources are damaged");
+		}
+	}
+	json_object_foreach (sources, option, source) {
+		if (!is_owner(source)) {
 			fault(rd, "its sources are damaged");
 		}
 	}

@@ -54,6 +54,7 @@ struct service_row {
 	 * Beside paths, an object for each, or NULL: nothing is to be said of any.
 	 * "copy": what is served instead of the path, beneath STATE/content/;
 	 * "owner": the user who chose it, and may show only what he could read himself.
+	 * Without paths: an object, by the name of an option that is a path: its owner likewise.
 	 */
 	json_t *sources;
 	unsigned layout; /* enum mode_layout */

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "proto/base/alloc.h"
 #include "proto/options.h"
+#include "svc/content.h"
 #include "svc/registry.h"
 #include "svc/webhook.h"
 
@@ -107,6 +108,17 @@ static int change_times(struct service *svc, const json_t *merged, const json_t 
 	return r;
 }
 
+/* A data directory never changes, and so its owner does not. */
+static void set_owners(struct service_row *row, const json_t *changes, const json_t *unset,
+		       const uid_t *owner)
+{
+	json_t *names = changed_names(changes, unset);
+
+	json_object_del(names, "data_dir");
+	content_set_option_owners(row, names, owner);
+	json_decref(names);
+}
+
 /* What counts at once. before: the options until now. */
 static void apply_changes(struct service *svc, const json_t *before)
 {
@@ -126,8 +138,51 @@ static void apply_changes(struct service *svc, const json_t *before)
 	}
 }
 
+/* --- paths --- */
+
+struct edit_check {
+	struct manager *m;
+	manager_done_fn *cb;
+	void *ud;
+};
+
+static void edit_checked(void *ud, const struct error *err)
+{
+	struct edit_check *e = ud;
+	struct manager *m = e->m;
+
+	e->cb(e->ud, err, NULL);
+	free(e);
+	m->n_ops--;
+	manager_check_stopped(m);
+}
+
+int manager_check_edit(struct manager *m, const json_t *changes, const int *fds, const uid_t *owner,
+		       manager_done_fn *cb, void *ud, struct error *err)
+{
+	const struct content_receive what = {.options = changes,
+					     .fds = fds,
+					     .owner = owner,
+					     .state_dir = m->config.state_dir};
+
+	if (refuse_if_stopping(m, err) < 0) {
+		return -err->code;
+	}
+	struct edit_check *e = xnew(struct edit_check);
+
+	e->m = m;
+	e->cb = cb;
+	e->ud = ud;
+	m->n_ops++;
+	content_check_receive(m->ev, &what, edit_checked, e);
+	return 0;
+}
+
+/* --- options --- */
+
 int manager_edit(struct manager *m, struct service *svc, const json_t *changes, const json_t *unset,
-		 json_t **ret_restart, manager_done_fn *cb, void *ud, struct error *err)
+		 const uid_t *owner, json_t **ret_restart, manager_done_fn *cb, void *ud,
+		 struct error *err)
 {
 	json_t *merged = NULL, *before, *restart = json_array();
 	const char *name;
@@ -150,6 +205,7 @@ int manager_edit(struct manager *m, struct service *svc, const json_t *changes, 
 	before = json_incref(svc->options);
 	json_decref(svc->row->options);
 	svc->row->options = merged;
+	set_owners(svc->row, changes, unset, owner);
 	service_set_options(svc);
 	json_object_foreach (svc->options, name, value) {
 		const struct option *o = option_find(svc->row->mode, name);
@@ -293,6 +349,7 @@ struct deletion {
 	struct job job;
 	struct service *svc;
 	char *purge; /* directory, or NULL */
+	uid_t owner; /* who chose it */
 	struct error err;
 	manager_done_fn *cb;
 	void *ud;
@@ -334,7 +391,7 @@ static void run_purge(struct job *job)
 {
 	struct deletion *d = container_of(job, struct deletion, job);
 
-	fs_remove_tree(d->purge, &d->err);
+	fs_remove_tree(d->purge, d->owner, &d->err);
 }
 
 static void purged(struct job *job)
@@ -405,6 +462,7 @@ int manager_delete(struct manager *m, struct service *svc, bool now, bool purge,
 
 	d->svc = svc;
 	d->purge = purge && data_dir ? xstrdup(data_dir) : NULL;
+	d->owner = content_option_owner(svc->row, "data_dir");
 	d->cb = cb;
 	d->ud = ud;
 	svc->deleting = true;

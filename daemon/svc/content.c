@@ -252,33 +252,95 @@ static void done(struct job *job)
 	free(c);
 }
 
-/* --- data directories --- */
+/* --- the paths of a receive service --- */
 
-struct data_dir_check {
+const char *const content_options[CONTENT_OPTIONS] = {"data_dir", "webhook_secret_file"};
+
+struct receive_check {
 	struct job job;
-	char *path;
+	char *paths[CONTENT_OPTIONS]; /* NULL: not set */
+	int fds[CONTENT_OPTIONS];     /* -1: none */
+	uid_t owners[CONTENT_OPTIONS];
 	bool must_be_new;
-	char *secret_file; /* or NULL */
+	char *state_dir;
 	struct error err;
 	content_checked_fn *cb;
 	void *ud;
 };
 
-static int refuse_data_dir(struct data_dir_check *c, const char *why)
+static const char *option_path(const json_t *options, unsigned i)
 {
-	return error_set_kind(&c->err, EEXIST, ERROR_INVALID_VALUE, "data_dir", why, "%s %s",
-			      c->path, why);
+	return json_string_value(json_object_get(options, content_options[i]));
 }
 
-static void check_data_dir(struct data_dir_check *c)
+unsigned content_count_options(const json_t *options)
 {
-	DIR *d = opendir(c->path);
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < CONTENT_OPTIONS; i++) {
+		n += option_path(options, i) != NULL;
+	}
+	return n;
+}
+
+static int refuse_data_dir(struct receive_check *c, const char *why)
+{
+	return error_set_kind(&c->err, EEXIST, ERROR_INVALID_VALUE, content_options[0], why,
+			      "%s %s", c->paths[0], why);
+}
+
+static int not_writable(struct receive_check *c)
+{
+	char user[64];
+
+	own_user(user, sizeof(user));
+	return error_set_kind(&c->err, EACCES, ERROR_PATH_NOT_READABLE, c->paths[0],
+			      strerror(EACCES),
+			      "the daemon, which runs as user %s, may not write into %s; let it, "
+			      "for example: setfacl -m u:%s:rwx '%s' (and x on the directories "
+			      "above)",
+			      user, c->paths[0], user, c->paths[0]);
+}
+
+/* Of somebody who is not trusted: what he has opened, his own, and as it was named. */
+static int check_chosen(struct receive_check *c, unsigned i)
+{
+	_cleanup_close_ int fd = fs_open_no_links(c->paths[i], O_PATH);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0) {
+		return not_readable(&c->err, fd < 0 ? -fd : errno, c->paths[i]);
+	}
+	int r = check_descriptor(c->paths[i], c->fds[i], &st, &c->err);
+
+	if (r < 0) {
+		return r;
+	}
+	if (st.st_uid != c->owners[i] || (c->state_dir && holds_state(&st, c->state_dir))) {
+		return error_set_kind(&c->err, EPERM, ERROR_PERMISSION_DENIED,
+				      "a path of one's own", NULL,
+				      "%s is not your own: %s can be chosen by its owner, by root "
+				      "and by the daemon's own user",
+				      c->paths[i], content_options[i]);
+	}
+	if (i == 0 && S_ISDIR(st.st_mode) &&
+	    faccessat(fd, ".", R_OK | W_OK | X_OK, AT_EACCESS) < 0) {
+		return not_writable(c);
+	}
+	return 0;
+}
+
+static void check_data_dir(struct receive_check *c)
+{
+	int fd = fs_open_owned(c->paths[0], O_RDONLY | O_DIRECTORY, c->owners[0]);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
 	unsigned n = 0;
 
 	if (!d) {
-		if (errno != ENOENT) {
-			refuse_data_dir(c, strerror(errno));
+		if (fd != -ENOENT || c->owners[0] != FS_ANY_OWNER) {
+			refuse_data_dir(c, strerror(fd < 0 ? -fd : errno));
 		}
+		close_fdp(&fd);
 		return;
 	}
 	/* Each has "." and "..". */
@@ -293,41 +355,90 @@ static void check_data_dir(struct data_dir_check *c)
 	}
 }
 
-static void run_receive(struct job *job)
+static void check_secret_file(struct receive_check *c)
 {
-	struct data_dir_check *c = container_of(job, struct data_dir_check, job);
 	struct error why = ERROR_INIT;
 
-	check_data_dir(c);
-	if (!c->err.code && c->secret_file && delivery_check_secret(c->secret_file, &why) < 0) {
-		error_set_kind(&c->err, EINVAL, ERROR_INVALID_VALUE, "webhook_secret_file",
-			       error_text(&why), "webhook_secret_file: %s", error_text(&why));
+	if (delivery_check_secret(c->paths[1], c->owners[1], &why) < 0) {
+		error_set_kind(&c->err, EINVAL, ERROR_INVALID_VALUE, content_options[1],
+			       error_text(&why), "%s: %s", content_options[1], error_text(&why));
 		error_done(&why);
 	}
 }
 
-static void done_data_dir(struct job *job)
+static void run_receive(struct job *job)
 {
-	struct data_dir_check *c = container_of(job, struct data_dir_check, job);
+	static void (*const checks[CONTENT_OPTIONS])(struct receive_check *
+						     c) = {check_data_dir, check_secret_file};
+	struct receive_check *c = container_of(job, struct receive_check, job);
+
+	for (unsigned i = 0; i < CONTENT_OPTIONS && !c->err.code; i++) {
+		if (c->paths[i] && (c->owners[i] == FS_ANY_OWNER || check_chosen(c, i) == 0)) {
+			checks[i](c);
+		}
+	}
+}
+
+static void done_receive(struct job *job)
+{
+	struct receive_check *c = container_of(job, struct receive_check, job);
 
 	c->cb(c->ud, c->err.code ? &c->err : NULL);
 	error_done(&c->err);
-	free(c->path);
-	free(c->secret_file);
+	for (unsigned i = 0; i < CONTENT_OPTIONS; i++) {
+		free(c->paths[i]);
+		close_fdp(&c->fds[i]);
+	}
+	free(c->state_dir);
 	free(c);
 }
 
-void content_check_receive(struct ev *ev, const char *path, bool must_be_new,
-			   const char *secret_file, content_checked_fn *cb, void *ud)
+void content_check_receive(struct ev *ev, const struct content_receive *what,
+			   content_checked_fn *cb, void *ud)
 {
-	struct data_dir_check *c = xnew(struct data_dir_check);
+	struct receive_check *c = xnew(struct receive_check);
 
-	c->path = xstrdup(path);
-	c->must_be_new = must_be_new;
-	c->secret_file = secret_file ? xstrdup(secret_file) : NULL;
+	for (unsigned i = 0, used = 0; i < CONTENT_OPTIONS; i++) {
+		const char *path = option_path(what->options, i);
+		bool chosen = path && !(i == 0 && what->own_data_dir);
+
+		c->paths[i] = path ? xstrdup(path) : NULL;
+		c->fds[i] = chosen && what->fds ? what->fds[used++] : -1;
+		c->owners[i] = chosen && what->owner ? *what->owner : FS_ANY_OWNER;
+	}
+	c->must_be_new = what->must_be_new;
+	c->state_dir = what->state_dir ? xstrdup(what->state_dir) : NULL;
 	c->cb = cb;
 	c->ud = ud;
-	work_submit(ev->work, WORK_SLOW, &c->job, run_receive, done_data_dir);
+	work_submit(ev->work, WORK_SLOW, &c->job, run_receive, done_receive);
+}
+
+uid_t content_option_owner(const struct service_row *row, const char *option)
+{
+	const json_t *owner = json_object_get(row->sources, option);
+
+	return owner ? (uid_t)json_integer_value(owner) : FS_ANY_OWNER;
+}
+
+static void set_option_owner(struct service_row *row, const char *option, const uid_t *owner)
+{
+	if (owner) {
+		row->sources = row->sources ? row->sources : json_object();
+		json_object_set_new(row->sources, option, json_integer((json_int_t)*owner));
+	} else if (row->sources && json_object_del(row->sources, option) == 0 &&
+		   json_object_size(row->sources) == 0) {
+		json_decref(take_ptr(row->sources));
+	}
+}
+
+void content_set_option_owners(struct service_row *row, const json_t *changes, const uid_t *owner)
+{
+	for (unsigned i = 0; i < CONTENT_OPTIONS; i++) {
+		if (json_object_get(changes, content_options[i])) {
+			set_option_owner(row, content_options[i],
+					 option_path(changes, i) ? owner : NULL);
+		}
+	}
 }
 
 /* --- content --- */

@@ -65,7 +65,7 @@ static void remove_one(struct removal *r, const char *name)
 	_cleanup_free_ char *path = xasprintf("%s/%s", r->dir, name);
 	char *slash = strrchr(path, '/');
 
-	fs_remove_tree(path, &r->err);
+	fs_remove_tree(path, FS_ANY_OWNER, &r->err);
 	if (strchr(name, '/')) {
 		/* The release too, if that was the last part of it. */
 		*slash = '\0';

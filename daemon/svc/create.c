@@ -362,11 +362,6 @@ static int check_mode(struct manager *m, const struct manager_create *create, st
 	}
 }
 
-static const char *row_option(const struct service_row *row, const char *name)
-{
-	return json_string_value(json_object_get(row->options, name));
-}
-
 /* Fixed from now on: another name later leaves it where it is. */
 static bool set_default_data_dir(struct manager *m, struct service_row *row)
 {
@@ -453,6 +448,22 @@ int manager_check_create(struct manager *m, const struct manager_create *create,
 	return r;
 }
 
+static void check_receive_paths(struct creation *c, const struct manager_create *create)
+{
+	bool is_default = set_default_data_dir(c->m, c->row);
+	const struct content_receive what = {
+		.options = c->row->options,
+		.own_data_dir = is_default,
+		.must_be_new = is_default && !create->adopt,
+		.fds = create->fds,
+		.owner = create->owner,
+		.state_dir = c->m->config.state_dir,
+	};
+
+	content_set_option_owners(c->row, create->options, create->owner);
+	content_check_receive(c->m->ev, &what, on_checked, c);
+}
+
 int manager_create(struct manager *m, const struct manager_create *create, manager_done_fn *cb,
 		   void *ud, struct error *err)
 {
@@ -489,11 +500,7 @@ int manager_create(struct manager *m, const struct manager_create *create, manag
 	list_append(&m->creations, &c->link);
 	m->n_creations++;
 	if (options_mode(create->mode) == OPTION_RECEIVE) {
-		bool is_default = set_default_data_dir(m, row);
-
-		content_check_receive(m->ev, row_option(row, "data_dir"),
-				      is_default && !create->adopt,
-				      row_option(row, "webhook_secret_file"), on_checked, c);
+		check_receive_paths(c, create);
 	} else {
 		r = get_content(m, create, on_content, c, err);
 	}

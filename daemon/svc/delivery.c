@@ -2,8 +2,10 @@
 #include "svc/delivery.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/fsutil.h"
 #include "ev/dial.h"
@@ -25,6 +27,7 @@ struct delivery {
 	void *ud;
 
 	char *url_text, *content_type, *body, *secret_file, *socks_server, *credential, *ca_file;
+	uid_t secret_owner;
 	struct http_url url;
 	/* made by the job */
 	struct tls_trust *trust;
@@ -64,12 +67,22 @@ static void finish(struct delivery *d, const char *problem)
 
 /* --- what may block: on the pool --- */
 
+static ssize_t read_secret(const char *path, uid_t owner, char **ret)
+{
+	if (owner == FS_ANY_OWNER) {
+		return fs_read_file(path, WEBHOOK_SECRET_MAX + 2, ret);
+	}
+	_cleanup_close_ int fd = fs_open_owned(path, O_RDONLY, owner);
+
+	return fd < 0 ? fd : fs_read_fd(fd, WEBHOOK_SECRET_MAX + 2, ret);
+}
+
 /* With the secret in the file, body and signature if they are asked for. */
-static int sign(const char *path, const char *body, char *signature, struct error *err)
+static int sign(const char *path, uid_t owner, const char *body, char *signature, struct error *err)
 {
 	char *text;
 	struct span secret;
-	ssize_t n = fs_read_file(path, WEBHOOK_SECRET_MAX + 2, &text);
+	ssize_t n = read_secret(path, owner, &text);
 
 	if (n < 0) {
 		return error_set(err, (int)-n, "cannot read the secret in %s: %s", path,
@@ -87,16 +100,17 @@ static int sign(const char *path, const char *body, char *signature, struct erro
 	return r;
 }
 
-int delivery_check_secret(const char *path, struct error *err)
+int delivery_check_secret(const char *path, uid_t owner, struct error *err)
 {
-	return sign(path, NULL, NULL, err);
+	return sign(path, owner, NULL, NULL, err);
 }
 
 static void prepare_run(struct job *job)
 {
 	struct delivery *d = container_of(job, struct delivery, job);
 
-	if (d->secret_file && sign(d->secret_file, d->body, d->signature, &d->err) < 0) {
+	if (d->secret_file &&
+	    sign(d->secret_file, d->secret_owner, d->body, d->signature, &d->err) < 0) {
 		return; /* nothing is sent that could pass for somebody else's */
 	}
 	if (d->url.tls) {
@@ -231,6 +245,7 @@ struct delivery *delivery_start(struct ev *ev, const struct delivery_spec *spec,
 	d->content_type = xstrdup(spec->content_type);
 	d->body = xstrdup(spec->body);
 	d->secret_file = dup_or_null(spec->secret_file);
+	d->secret_owner = spec->secret_owner;
 	d->socks_server = dup_or_null(spec->socks);
 	d->credential = dup_or_null(spec->credential);
 	d->ca_file = dup_or_null(spec->ca_file);

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "ev/ev.h"
 #include "http/url.h"
@@ -19,13 +20,14 @@ struct delivery_spec {
 	const char *url; /* read and checked with http_url */
 	const char *content_type, *body;
 	const char *secret_file; /* NULL: not signed */
+	uid_t secret_owner;      /* as for fs_open_owned */
 	const char *socks;       /* tor's; NULL: directly, to the loopback only */
 	const char *credential;  /* for tor: whose report it is, and to whom */
 	const char *ca_file;     /* NULL: the system's */
 };
 
 /* Could reports be signed with what is in the file? 0 or -errno; blocks. */
-int delivery_check_secret(const char *path, struct error *err);
+int delivery_check_secret(const char *path, uid_t owner, struct error *err);
 
 struct delivery;
 

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "proto/base/alloc.h"
+#include "svc/content.h"
 #include "svc/registry.h"
 
 #define DAY_US INT64_C(86400000000)
@@ -17,6 +18,11 @@ static const char *data_dir_of(const struct service *svc)
 	return json_string_value(json_object_get(svc->options, "data_dir"));
 }
 
+static uid_t owner_of(const struct service *svc)
+{
+	return content_option_owner(svc->row, "data_dir");
+}
+
 /* --- one question to the disk --- */
 
 struct question {
@@ -24,6 +30,7 @@ struct question {
 	struct manager *m;
 	void (*run)(struct question *q);
 	char *data_dir;
+	uid_t owner;   /* who chose that */
 	char *service; /* for the history; NULL: nothing is written there */
 	int64_t id;    /* or after */
 	size_t n;      /* limit, or first */
@@ -84,6 +91,7 @@ static struct question *ask(struct manager *m, const struct service *svc,
 	q->m = m;
 	q->run = run;
 	q->data_dir = xstrdup(data_dir);
+	q->owner = owner_of(svc);
 	q->id = id;
 	q->n = n;
 	q->cb = cb;
@@ -98,7 +106,7 @@ static void run_list(struct question *q)
 	json_t *list = NULL;
 	bool more = false;
 
-	if (submissions_list(q->data_dir, q->id, q->n, &list, &more, &q->err) == 0) {
+	if (submissions_list(q->data_dir, q->owner, q->id, q->n, &list, &more, &q->err) == 0) {
 		q->result = json_pack("{s:o, s:b}", "submissions", list, "more", more);
 	}
 }
@@ -114,7 +122,8 @@ static void run_show(struct question *q)
 	json_t *submission = NULL, *text = NULL;
 	bool cut = false;
 
-	if (submissions_show(q->data_dir, q->id, &submission, &text, &cut, &q->err) == 0) {
+	if (submissions_show(q->data_dir, q->owner, q->id, &submission, &text, &cut, &q->err) ==
+	    0) {
 		q->result = json_pack("{s:o, s:o, s:b}", "submission", submission, "text", text,
 				      "cut", cut);
 	}
@@ -128,7 +137,7 @@ int dropbox_show(struct manager *m, struct service *svc, int64_t id, dropbox_don
 
 static void run_open(struct question *q)
 {
-	if (submissions_open(q->data_dir, q->id, q->n, &q->opened, &q->err) == 0) {
+	if (submissions_open(q->data_dir, q->owner, q->id, q->n, &q->opened, &q->err) == 0) {
 		q->result =
 			json_pack("{s:O, s:b}", "files", q->opened.files, "more", q->opened.more);
 	}
@@ -142,7 +151,7 @@ int dropbox_open(struct manager *m, struct service *svc, int64_t id, size_t firs
 
 static void run_delete(struct question *q)
 {
-	if (submissions_delete(q->data_dir, q->id, &q->err) == 0) {
+	if (submissions_delete(q->data_dir, q->owner, q->id, &q->err) == 0) {
 		q->result = json_object();
 	}
 }
@@ -172,6 +181,7 @@ struct sweep {
 	struct job job;
 	struct dropbox_sweeper *s;
 	char *data_dir, *service;
+	uid_t owner;
 	int64_t before_us;
 	size_t n;
 	bool more;
@@ -183,7 +193,8 @@ static void sweep_run(struct job *job)
 {
 	struct sweep *w = container_of(job, struct sweep, job);
 
-	submissions_expire(w->data_dir, w->before_us, SUBMISSIONS_PAGE, &w->n, &w->more, &w->err);
+	submissions_expire(w->data_dir, w->owner, w->before_us, SUBMISSIONS_PAGE, &w->n, &w->more,
+			   &w->err);
 }
 
 static void sweep_done(struct job *job)
@@ -218,6 +229,7 @@ static void sweep(struct dropbox_sweeper *s, const struct service *svc, json_int
 
 	w->s = s;
 	w->data_dir = xstrdup(data_dir_of(svc));
+	w->owner = owner_of(svc);
 	w->service = xstrdup(svc->row->name);
 	w->saved = !svc->ephemeral;
 	w->before_us = ev_wall_ms() * 1000 - keep_days * DAY_US;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A service's webhook, as its options say. */
 #include "base/log.h"
+#include "svc/content.h"
 #include "svc/service.h"
 #include "svc/webhook.h"
 
@@ -58,6 +59,7 @@ void service_set_webhook(struct service *svc)
 	struct webhook_config config = {
 		.url = option_text(svc, "webhook_url"),
 		.secret_file = option_text(svc, "webhook_secret_file"),
+		.secret_owner = content_option_owner(svc->row, "webhook_secret_file"),
 	};
 
 	if (!config.url && !svc->webhook) {

@@ -69,9 +69,9 @@ struct manager_create {
 	bool ephemeral;        /* one-off: never saved */
 	bool adopt;            /* receive: what is left of an earlier one of this name is its own */
 	/*
-	 * Of each path a descriptor that the caller opened, to show that he may read
-	 * it; becomes the manager's if 0 is returned. NULL: the caller may make the
-	 * daemon read whatever it can (root and its own user).
+	 * Of each path, or of each option that is one, a descriptor that the caller
+	 * opened, to show that he may read it; becomes the manager's if 0 is returned.
+	 * NULL: the caller may make the daemon read whatever it can (root and its own user).
 	 */
 	const int *fds;
 	const uid_t *owner; /* who chose the paths, if not one of these two; else NULL */
@@ -96,12 +96,19 @@ int manager_stop_service(struct manager *m, struct service *svc, bool now, manag
 int manager_restart(struct manager *m, struct service *svc, manager_done_fn *cb, void *ud,
 		    struct error *err);
 /*
+ * Paths among changes (content_options), before manager_edit: fds and owner as of
+ * manager_create. cb's svc is NULL.
+ */
+int manager_check_edit(struct manager *m, const json_t *changes, const int *fds, const uid_t *owner,
+		       manager_done_fn *cb, void *ud, struct error *err);
+/*
  * changes: option -> new value; unset: array of names back to their defaults.
- * Either may be NULL. *ret_restart: new array of those that count only after a
- * restart of the service (empty when it is stopped).
+ * Either may be NULL. owner: who makes them, as of manager_create. *ret_restart: new array of those
+ * that count only after a restart of the service (empty when it is stopped).
  */
 int manager_edit(struct manager *m, struct service *svc, const json_t *changes, const json_t *unset,
-		 json_t **ret_restart, manager_done_fn *cb, void *ud, struct error *err);
+		 const uid_t *owner, json_t **ret_restart, manager_done_fn *cb, void *ud,
+		 struct error *err);
 int manager_rename(struct manager *m, struct service *svc, const char *name, manager_done_fn *cb,
 		   void *ud, struct error *err);
 /* A one-off becomes a saved service of that name. */

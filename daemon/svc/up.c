@@ -13,6 +13,7 @@
 #include "proto/base/alloc.h"
 #include "proto/base/crypto.h"
 #include "proto/units.h"
+#include "svc/content.h"
 #include "svc/webhook.h"
 
 /* A tor that is starting answers on its control socket within seconds. */
@@ -360,6 +361,7 @@ void service_start(struct service *svc)
 		.secret = svc->row->secret,
 		.content = content,
 		.data_dir = service_data_dir(svc),
+		.data_dir_owner = content_option_owner(svc->row, "data_dir"),
 	};
 
 	/* After a completion the count of downloads begins anew, and its reason is history. */

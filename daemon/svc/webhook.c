@@ -27,6 +27,7 @@ struct webhook {
 
 	char *url; /* NULL: nothing is sent */
 	char *secret_file;
+	uid_t secret_owner;
 	enum webhook_format format;
 	char credential[33];
 	bool reachable; /* Tor is */
@@ -293,6 +294,7 @@ static void deliver(struct webhook *w, const char *content_type, const char *bod
 		.content_type = content_type,
 		.body = body,
 		.secret_file = w->secret_file,
+		.secret_owner = w->secret_owner,
 		.socks = w->env.local_only ? NULL : w->socks,
 		.credential = w->credential,
 		.ca_file = w->env.ca_file,
@@ -396,6 +398,7 @@ static void change_url(struct webhook *w, const char *url)
 void webhook_configure(struct webhook *w, const struct webhook_config *config)
 {
 	w->format = config->format;
+	w->secret_owner = config->secret_owner;
 	if (!same(w->secret_file, config->secret_file)) {
 		free(w->secret_file);
 		w->secret_file = config->secret_file ? xstrdup(config->secret_file) : NULL;

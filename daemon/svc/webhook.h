@@ -42,6 +42,7 @@ struct webhook_config {
 	const char *url; /* NULL: none; what waits is dropped */
 	enum webhook_format format;
 	const char *secret_file; /* NULL: reports are not signed */
+	uid_t secret_owner;      /* who chose it, as for fs_open_owned */
 };
 
 /* May this be a target? -EINVAL with ERROR_INVALID_VALUE. */

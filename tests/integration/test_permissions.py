@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from lib.dropbox import ajax, submissions
 from test_content import Member
 
 
@@ -50,9 +51,84 @@ def test_the_daemon_itself_is_the_admins(member):
     member.daemon.json('reload')
 
 
-def test_where_the_daemon_writes_and_reads_is_the_admins_to_choose(member):
-    for words in (['create', 'receive', 'box', '--data-dir', member.own],):
-        denied(member.ctl('--json', *words), "root or the daemon's own user")
+def own_folder(member, name):
+    path = os.path.join(member.own, name)
+    os.mkdir(path)
+    os.chown(path, 65534, 65534)
+    return path
+
+
+def test_what_is_served_in_place_needs_a_descriptor(member):
     done = member.ctl('--json', 'call', 'Create', json.dumps(
         {'mode': 'share', 'name': 'x', 'paths': [member.file('b', b'b', 0o644)]}))
     denied(done, 'a descriptor of each path')
+
+
+def test_a_member_receives_into_a_folder_of_his_own(member):
+    daemon, box = member.daemon, own_folder(member, 'box')
+    secret = member.file('secret', b'word', 0o600, 65534)
+    done = member.ctl('--json', 'create', 'receive', 'box', '--data-dir', box, '--min-free', '0',
+                      '--webhook-secret-file', secret)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)['options']['data_dir'] == box
+    backend = daemon.json('start', 'box')['backend']
+    assert ajax(backend, ('text', None, b'hello'))[0] == 200
+    assert submissions(box) == [({}, b'hello')]
+    assert len(daemon.json('inbox', 'list', 'box')) == 1
+    # Also after a restart; but nowhere else, wherever the name may lead.
+    daemon.stop()
+    daemon.start()
+    daemon.until_state('box', 'running')
+    assert ajax(backend, ('text', None, b'again'))[0] == 200
+    daemon.json('stop', 'box')
+    os.rename(box, box + '-old')
+    elsewhere = os.path.join(daemon.content, 'elsewhere')
+    os.mkdir(elsewhere)
+    for make in (lambda: os.symlink(elsewhere, box),
+                 lambda: os.mkdir(box)):
+        make()
+        assert member.ctl('inbox', 'list', 'box').returncode == 1
+        assert member.ctl('start', 'box').returncode == 3
+        assert daemon.show('box')['state'] == 'failed' and os.listdir(box) == []
+        (os.rmdir if os.path.isdir(box) and not os.path.islink(box) else os.unlink)(box)
+    daemon.json('delete', 'box', '--yes')
+
+
+def test_a_member_does_not_lend_what_is_not_his(member):
+    daemon = member.daemon
+    theirs = os.path.join(daemon.content, 'theirs')
+    os.mkdir(theirs)
+    os.chmod(theirs, 0o777)
+    for words, needs in (
+            (['--data-dir', theirs], 'a path of one\'s own'),
+            (['--data-dir', os.path.join(member.own, 'missing')], 'a descriptor of each path'),
+            (['--data-dir', daemon.state], 'a descriptor of each path'),
+            (['--webhook-secret-file', member.file('s', b'word', 0o644)], 'a path of one\'s own'),
+            (['--webhook-secret-file', member.file('t', b'word', 0o600)],
+             'a descriptor of each path')):
+        denied(member.ctl('--json', 'create', 'receive', 'box', *words), needs)
+    assert daemon.json('list') == []
+    # A descriptor of something else proves nothing.
+    done = member.ctl('--json', 'call', 'Create', json.dumps(
+        {'mode': 'receive', 'name': 'x', 'options': {'data_dir': member.own}}))
+    denied(done, 'a descriptor of each path')
+
+
+def test_a_secret_is_looked_at_before_anything_changes(member):
+    daemon = member.daemon
+    daemon.json('create', 'receive', 'box', '--webhook-url', 'http://127.0.0.1:9/')
+    good, own = member.file('good', b'word', 0o600), member.file('mine', b'mine', 0o600, 65534)
+    for bad in (os.path.join(daemon.content, 'missing'), daemon.content,
+                member.file('empty', b'', 0o600)):
+        before = daemon.show('box')
+        done = daemon.ctl('edit', 'box', '--title', 'changed', '--webhook-secret-file', bad)
+        assert done.status == 2 and 'webhook_secret_file' in done.err
+        assert daemon.show('box') == before
+    assert daemon.json('edit', 'box', '--webhook-secret-file', good)['options'][
+        'webhook_secret_file'] == good
+    denied(member.ctl('--json', 'edit', 'box', '--webhook-secret-file', good),
+           'a descriptor of each path')
+    assert member.ctl('edit', 'box', '--webhook-secret-file', own).returncode == 0
+    assert daemon.show('box')['options']['webhook_secret_file'] == own
+    assert member.ctl('edit', 'box', '--unset', 'webhook-secret-file').returncode == 0
+    assert daemon.show('box')['options']['webhook_secret_file'] is None

@@ -173,6 +173,7 @@ void begin_mode(struct fixture *f, const char *options)
 		.options = json,
 		.secret = secret,
 		.data_dir = f->dir,
+		.data_dir_owner = FS_ANY_OWNER,
 	};
 
 	assert_non_null(json);

@@ -774,14 +774,14 @@ static void a_tree_is_removed_and_links_out_of_it_are_not_followed(void **state)
 	unit_write(sub, "file", "x");
 	unit_write(kept_dir, "file", "x");
 	assert_int_equal(symlink(kept_dir, link), 0);
-	assert_int_equal(fs_remove_tree(tree, &err), 0);
+	assert_int_equal(fs_remove_tree(tree, FS_ANY_OWNER, &err), 0);
 	assert_int_equal(access(tree, F_OK), -1);
 	assert_int_equal(access(kept, F_OK), 0);
-	assert_int_equal(fs_remove_tree(tree, &err), 0);
+	assert_int_equal(fs_remove_tree(tree, FS_ANY_OWNER, &err), 0);
 	/* Neither a file nor a link is a directory to remove. */
-	assert_int_equal(fs_remove_tree(kept, &err), -ENOTDIR);
+	assert_int_equal(fs_remove_tree(kept, FS_ANY_OWNER, &err), -ENOTDIR);
 	assert_int_equal(symlink(kept_dir, tree), 0);
-	assert_true(fs_remove_tree(tree, &err) < 0);
+	assert_true(fs_remove_tree(tree, FS_ANY_OWNER, &err) < 0);
 	assert_int_equal(access(kept, F_OK), 0);
 	error_done(&err);
 	unit_rmtree(dir);
@@ -799,7 +799,7 @@ static void a_tree_that_is_too_deep_is_refused(void **state)
 		buf_add_str(&path, "/d");
 	}
 	assert_int_equal(fs_mkdir_p(path.p, 0700, &err), 0);
-	assert_int_equal(fs_remove_tree(dir, &err), -ELOOP);
+	assert_int_equal(fs_remove_tree(dir, FS_ANY_OWNER, &err), -ELOOP);
 	assert_int_equal(access(path.p, F_OK), 0);
 	error_done(&err);
 	buf_done(&path);

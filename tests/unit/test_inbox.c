@@ -28,7 +28,7 @@ static void reopen(struct fixture *f)
 	struct error err = ERROR_INIT;
 
 	inbox_close(take_ptr(f->inbox));
-	if (inbox_open(f->dir, 0, &f->inbox, &err) < 0) {
+	if (inbox_open(f->dir, FS_ANY_OWNER, 0, &f->inbox, &err) < 0) {
 		fail_msg("%s", error_text(&err));
 	}
 }
@@ -351,7 +351,7 @@ static void a_run_that_goes_on_is_not_swept_away(void **state)
 	struct inbox_sub *s = make_submission(f, &place);
 	struct inbox *other;
 
-	assert_int_equal(inbox_open(f->dir, 0, &other, NULL), 0);
+	assert_int_equal(inbox_open(f->dir, FS_ANY_OWNER, 0, &other, NULL), 0);
 	inbox_sweep(other);
 	inbox_close(other);
 	assert_int_equal(inbox_sub_commit(s), 0);
@@ -440,7 +440,7 @@ static void room_is_left_to_others(void **state)
 
 	assert_int_equal(inbox_room(f->inbox, 1, 1), 0);
 	assert_int_equal(inbox_room(f->inbox, UINT64_MAX, 1), -ENOSPC);
-	assert_int_equal(inbox_open(f->dir, UINT64_MAX / 2, &careful, NULL), 0);
+	assert_int_equal(inbox_open(f->dir, FS_ANY_OWNER, UINT64_MAX / 2, &careful, NULL), 0);
 	assert_int_equal(inbox_room(careful, 1, 1), -ENOSPC);
 	/* And not a byte is written. */
 	struct inbox_sub *s = inbox_sub_new(careful);
@@ -471,7 +471,7 @@ static void a_full_disk_is_told_and_nothing_stays(void **state)
 		free(dir);
 		return;
 	}
-	assert_int_equal(inbox_open(dir, 256 * 1024, &small, NULL), 0);
+	assert_int_equal(inbox_open(dir, FS_ANY_OWNER, 256 * 1024, &small, NULL), 0);
 	for (int round = 0; round < 3; round++) {
 		struct inbox_sub *s = inbox_sub_new(small);
 		struct buf b = BUF_INIT;
@@ -517,7 +517,7 @@ static void an_unusable_directory_is_named(void **state)
 	unit_write(f->dir, "plain", "");
 	char *path = xasprintf("%s/plain", f->dir);
 
-	assert_true(inbox_open(path, 0, &inbox, &err) < 0);
+	assert_true(inbox_open(path, FS_ANY_OWNER, 0, &inbox, &err) < 0);
 	assert_non_null(strstr(error_text(&err), path));
 	error_done(&err);
 	unlink(path);
@@ -651,7 +651,7 @@ static void the_padding_leaves_room_to_others_too(void **state)
 		free(dir);
 		return;
 	}
-	assert_int_equal(inbox_open(dir, 64 * 1024, &small, NULL), 0);
+	assert_int_equal(inbox_open(dir, FS_ANY_OWNER, 64 * 1024, &small, NULL), 0);
 	struct age_recipient to;
 
 	assert_int_equal(age_parse_recipient(SPAN(RECIPIENT), &to, NULL), 0);

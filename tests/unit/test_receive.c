@@ -667,7 +667,7 @@ static void what_was_written_down_is_completed_at_the_start(void **state)
 	struct inbox *inbox;
 	struct inbox_place *place = &f->intents[0].place;
 
-	assert_int_equal(inbox_open(f->dir, 0, &inbox, NULL), 0);
+	assert_int_equal(inbox_open(f->dir, FS_ANY_OWNER, 0, &inbox, NULL), 0);
 	for (int i = 0; i < 2; i++) {
 		struct inbox_sub *s = inbox_sub_new(inbox);
 		struct buf b = BUF_INIT;

@@ -201,8 +201,8 @@ static int stop(struct world *w)
 static int edit(struct world *w, json_t *changes, json_t *unset, struct error *err)
 {
 	json_t *restart = NULL;
-	int r = finish(w, manager_edit(w->m, manager_find(w->m, "docs"), changes, unset, &restart,
-				       done, w, err));
+	int r = finish(w, manager_edit(w->m, manager_find(w->m, "docs"), changes, unset, NULL,
+				       &restart, done, w, err));
 
 	json_decref(restart);
 	json_decref(changes);

@@ -70,7 +70,7 @@ static json_t *list(struct fixture *f, int64_t after, size_t limit, bool expect_
 	json_t *all = NULL;
 	bool more = !expect_more;
 
-	if (submissions_list(f->dir, after, limit, &all, &more, &err) < 0) {
+	if (submissions_list(f->dir, FS_ANY_OWNER, after, limit, &all, &more, &err) < 0) {
 		fail_msg("%s", error_text(&err));
 	}
 	assert_int_equal(more, expect_more);
@@ -152,7 +152,7 @@ static void a_directory_that_is_not_there_has_none(void **state)
 	bool more = true;
 	char *missing = xasprintf("%s/missing", f->dir);
 
-	assert_int_equal(submissions_list(missing, -1, 10, &all, &more, &err), 0);
+	assert_int_equal(submissions_list(missing, FS_ANY_OWNER, -1, 10, &all, &more, &err), 0);
 	assert_int_equal(json_array_size(all), 0);
 	assert_false(more);
 	json_decref(all);
@@ -255,7 +255,7 @@ static json_t *show(struct fixture *f, int64_t id, json_t **text, bool *cut)
 	struct error err = ERROR_INIT;
 	json_t *o = NULL;
 
-	if (submissions_show(f->dir, id, &o, text, cut, &err) < 0) {
+	if (submissions_show(f->dir, FS_ANY_OWNER, id, &o, text, cut, &err) < 0) {
 		fail_msg("%s", error_text(&err));
 	}
 	return o;
@@ -315,10 +315,12 @@ static void a_number_that_nobody_has_is_refused(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(ids); i++) {
 		struct error err = ERROR_INIT;
 
-		assert_int_equal(submissions_show(f->dir, ids[i], &a, &b, &cut, &err), -ENOENT);
+		assert_int_equal(submissions_show(f->dir, FS_ANY_OWNER, ids[i], &a, &b, &cut, &err),
+				 -ENOENT);
 		assert_int_equal(err.kind, ERROR_NO_SUCH_SUBMISSION);
-		assert_int_equal(submissions_delete(f->dir, ids[i], &err), -ENOENT);
-		assert_int_equal(submissions_open(f->dir, ids[i], 0, &o, &err), -ENOENT);
+		assert_int_equal(submissions_delete(f->dir, FS_ANY_OWNER, ids[i], &err), -ENOENT);
+		assert_int_equal(submissions_open(f->dir, FS_ANY_OWNER, ids[i], 0, &o, &err),
+				 -ENOENT);
 		error_done(&err);
 	}
 	assert_true(is_there(f, "2026-11-22/142233000007/a.txt"));
@@ -346,22 +348,22 @@ static void files_are_opened_for_reading_with_the_message_last(void **state)
 
 	put_usual(f);
 	put(f, "2026-11-22/142233000008.zip.age", "sealed");
-	assert_int_equal(submissions_open(f->dir, WHEN, 0, &o, &err), 0);
+	assert_int_equal(submissions_open(f->dir, FS_ANY_OWNER, WHEN, 0, &o, &err), 0);
 	assert_int_equal(o.n, 3);
 	assert_false(o.more);
 	assert_opened(&o, 0, "a.txt", "file", "");
 	assert_opened(&o, 1, "b.txt", "file", "beta");
 	assert_opened(&o, 2, "message.txt", "message", "hello\n");
 	submissions_opened_done(&o);
-	assert_int_equal(submissions_open(f->dir, WHEN + 1, 0, &o, &err), 0);
+	assert_int_equal(submissions_open(f->dir, FS_ANY_OWNER, WHEN + 1, 0, &o, &err), 0);
 	assert_int_equal(o.n, 1);
 	assert_opened(&o, 0, "142233000008.zip.age", "encrypted", "sealed");
 	submissions_opened_done(&o);
 	/* Behind the last. */
-	assert_int_equal(submissions_open(f->dir, WHEN, 3, &o, &err), 0);
+	assert_int_equal(submissions_open(f->dir, FS_ANY_OWNER, WHEN, 3, &o, &err), 0);
 	assert_int_equal(o.n, 0);
 	submissions_opened_done(&o);
-	assert_int_equal(submissions_open(f->dir, WHEN, SIZE_MAX, &o, &err), 0);
+	assert_int_equal(submissions_open(f->dir, FS_ANY_OWNER, WHEN, SIZE_MAX, &o, &err), 0);
 	assert_int_equal(o.n, 0);
 	assert_false(o.more);
 	submissions_opened_done(&o);
@@ -380,11 +382,13 @@ static void many_files_are_opened_in_turns(void **state)
 		put(f, path, "");
 		free(path);
 	}
-	assert_int_equal(submissions_open(f->dir, WHEN, 0, &o, &err), 0);
+	assert_int_equal(submissions_open(f->dir, FS_ANY_OWNER, WHEN, 0, &o, &err), 0);
 	assert_int_equal(o.n, SUBMISSIONS_OPEN_MAX);
 	assert_true(o.more);
 	submissions_opened_done(&o);
-	assert_int_equal(submissions_open(f->dir, WHEN, SUBMISSIONS_OPEN_MAX, &o, &err), 0);
+	assert_int_equal(submissions_open(f->dir, FS_ANY_OWNER, WHEN, SUBMISSIONS_OPEN_MAX, &o,
+					  &err),
+			 0);
 	assert_int_equal(o.n, 3);
 	assert_false(o.more);
 	assert_opened(&o, 2, "message.txt", "message", "hello\n");
@@ -400,13 +404,13 @@ static void deleting_removes_all_of_one_and_nothing_of_others(void **state)
 	put(f, "2026-11-22/142233000007/below/file", "");
 	put(f, "2026-11-22/142233000007.zip.age", "sealed");
 	put(f, "2026-11-22/142233000008-message.txt", "");
-	assert_int_equal(submissions_delete(f->dir, WHEN, &err), 0);
+	assert_int_equal(submissions_delete(f->dir, FS_ANY_OWNER, WHEN, &err), 0);
 	assert_ids(list(f, -1, 10, false), 1, (int64_t[]){WHEN + 1});
 	assert_false(is_there(f, "2026-11-22/142233000007"));
 	assert_false(is_there(f, "2026-11-22/142233000007-message.txt"));
 	assert_false(is_there(f, "2026-11-22/142233000007.zip.age"));
 	assert_false(is_there(f, ".incoming"));
-	assert_int_equal(submissions_delete(f->dir, WHEN, &err), -ENOENT);
+	assert_int_equal(submissions_delete(f->dir, FS_ANY_OWNER, WHEN, &err), -ENOENT);
 	error_done(&err);
 }
 
@@ -422,8 +426,8 @@ static void links_are_never_followed_by_deleting(void **state)
 	put_usual(f);
 	assert_int_equal(symlink(outside, inside), 0);
 	assert_int_equal(symlink(outside, day), 0);
-	assert_int_equal(submissions_delete(f->dir, WHEN, &err), 0);
-	assert_int_equal(submissions_delete(f->dir, WHEN - DAY, &err), -ENOENT);
+	assert_int_equal(submissions_delete(f->dir, FS_ANY_OWNER, WHEN, &err), 0);
+	assert_int_equal(submissions_delete(f->dir, FS_ANY_OWNER, WHEN - DAY, &err), -ENOENT);
 	assert_true(is_there(f, "outside/142233000007/precious"));
 	error_done(&err);
 	free(day);
@@ -438,8 +442,8 @@ static void deleting_beside_a_running_service_leaves_its_staging(void **state)
 	struct inbox *inbox = NULL;
 
 	put_usual(f);
-	assert_int_equal(inbox_open(f->dir, 0, &inbox, &err), 0);
-	assert_int_equal(submissions_delete(f->dir, WHEN, &err), 0);
+	assert_int_equal(inbox_open(f->dir, FS_ANY_OWNER, 0, &inbox, &err), 0);
+	assert_int_equal(submissions_delete(f->dir, FS_ANY_OWNER, WHEN, &err), 0);
 	assert_true(is_there(f, ".incoming"));
 	inbox_close(inbox);
 	assert_false(is_there(f, ".incoming"));
@@ -457,7 +461,7 @@ static void a_deletion_that_was_begun_is_completed(void **state)
 	put(f, "2026-11-22/142233000008-message.txt", "another");
 	put(f, ".incoming/bbbbbbbb/2026-11-23142233000007/x", "its day is gone");
 	put(f, ".incoming/bbbbbbbb/2026-11-2214223300000y/x", "no number");
-	assert_int_equal(inbox_open(f->dir, 0, &inbox, &err), 0);
+	assert_int_equal(inbox_open(f->dir, FS_ANY_OWNER, 0, &inbox, &err), 0);
 	inbox_sweep(inbox);
 	inbox_close(inbox);
 	assert_false(is_there(f, "2026-11-22/142233000007-message.txt"));
@@ -477,14 +481,16 @@ static void what_is_old_goes_with_its_empty_days(void **state)
 	put(f, "2020-01-02/mine.txt", "");
 	put_usual(f);
 	put(f, "2026-11-22/142233000008/a", "");
-	assert_int_equal(submissions_expire(f->dir, WHEN + 1, 100, &n, &more, &err), 0);
+	assert_int_equal(submissions_expire(f->dir, FS_ANY_OWNER, WHEN + 1, 100, &n, &more, &err),
+			 0);
 	assert_int_equal(n, 3);
 	assert_false(more);
 	assert_false(is_there(f, "2020-01-01"));
 	assert_true(is_there(f, "2020-01-02/mine.txt"));
 	assert_ids(list(f, -1, 10, false), 1, (int64_t[]){WHEN + 1});
 	/* Again: nothing left to do. */
-	assert_int_equal(submissions_expire(f->dir, WHEN + 1, 100, &n, &more, &err), 0);
+	assert_int_equal(submissions_expire(f->dir, FS_ANY_OWNER, WHEN + 1, 100, &n, &more, &err),
+			 0);
 	assert_int_equal(n, 0);
 }
 
@@ -498,10 +504,10 @@ static void what_is_old_goes_in_bounded_turns(void **state)
 	put(f, "2020-01-01/000000000000/a", "");
 	put(f, "2020-01-01/000000000001/a", "");
 	put(f, "2020-01-01/000000000002/a", "");
-	assert_int_equal(submissions_expire(f->dir, WHEN, 2, &n, &more, &err), 0);
+	assert_int_equal(submissions_expire(f->dir, FS_ANY_OWNER, WHEN, 2, &n, &more, &err), 0);
 	assert_int_equal(n, 2);
 	assert_true(more);
-	assert_int_equal(submissions_expire(f->dir, WHEN, 2, &n, &more, &err), 0);
+	assert_int_equal(submissions_expire(f->dir, FS_ANY_OWNER, WHEN, 2, &n, &more, &err), 0);
 	assert_int_equal(n, 1);
 	assert_false(more);
 	assert_false(is_there(f, "2020-01-01"));
@@ -519,7 +525,7 @@ static void the_present_day_stays_for_what_comes(void **state)
 	strftime(day, sizeof(day), "%Y-%m-%d", &tm);
 	snprintf(path, sizeof(path), "%s/000000000000/a", day);
 	put(f, path, "");
-	assert_int_equal(submissions_delete(f->dir, now / 86400 * DAY, &err), 0);
+	assert_int_equal(submissions_delete(f->dir, FS_ANY_OWNER, now / 86400 * DAY, &err), 0);
 	assert_true(is_there(f, day));
 }
 

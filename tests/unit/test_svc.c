@@ -441,17 +441,21 @@ static void edits_are_taken_whole_or_not_at_all(void **state)
 	assert_int_equal(create(f, "docs", "a.txt", false, NULL), 0);
 	struct service *svc = f->svc;
 
-	assert_int_equal(manager_edit(f->m, svc, bad, NULL, &restart, done, f, &err), -EINVAL);
+	assert_int_equal(manager_edit(f->m, svc, bad, NULL, NULL, &restart, done, f, &err),
+			 -EINVAL);
 	assert_null(member(f, "docs", "title"));
-	assert_int_equal(finish(f, manager_edit(f->m, svc, good, NULL, &restart, done, f, &err)),
+	assert_int_equal(finish(f,
+				manager_edit(f->m, svc, good, NULL, NULL, &restart, done, f, &err)),
 			 0);
 	assert_int_equal(json_array_size(restart), 0);
 	json_decref(restart);
 	_cleanup_free_ char *title = member(f, "docs", "title");
 
 	assert_string_equal(title, "New");
-	assert_int_equal(manager_edit(f->m, svc, NULL, unknown, &restart, done, f, &err), -EINVAL);
-	assert_int_equal(finish(f, manager_edit(f->m, svc, NULL, unset, &restart, done, f, &err)),
+	assert_int_equal(manager_edit(f->m, svc, NULL, unknown, NULL, &restart, done, f, &err),
+			 -EINVAL);
+	assert_int_equal(finish(f, manager_edit(f->m, svc, NULL, unset, NULL, &restart, done, f,
+						&err)),
 			 0);
 	json_decref(restart);
 	assert_null(member(f, "docs", "title"));
@@ -471,8 +475,8 @@ static void a_service_that_is_made_private_gets_a_key(void **state)
 	o = manager_service_json(f->svc);
 	assert_int_equal(json_array_size(json_object_get(o, "keys")), 0);
 	json_decref(o);
-	assert_int_equal(finish(f,
-				manager_edit(f->m, f->svc, private, NULL, &restart, done, f, NULL)),
+	assert_int_equal(finish(f, manager_edit(f->m, f->svc, private, NULL, NULL, &restart, done,
+						f, NULL)),
 			 0);
 	o = manager_service_json(f->svc);
 	assert_int_equal(json_array_size(json_object_get(o, "keys")), 1);
@@ -668,7 +672,8 @@ static void a_port_that_is_edited_counts_from_the_next_start(void **state)
 	wait_for_state(f, "docs", "running");
 	json_t *changes = json_pack("{s:i}", "port", port);
 
-	assert_int_equal(finish(f, manager_edit(f->m, svc, changes, NULL, &restart, done, f, NULL)),
+	assert_int_equal(finish(f, manager_edit(f->m, svc, changes, NULL, NULL, &restart, done, f,
+						NULL)),
 			 0);
 	assert_int_equal(json_array_size(restart), 1);
 	assert_true(accepts(f, "docs"));

@@ -669,7 +669,8 @@ static void edit(struct world *w, struct service *svc, const char *option, bool 
 {
 	json_t *changes = json_pack("{s:b}", option, value), *restart = NULL;
 
-	assert_int_equal(finish(w, manager_edit(w->m, svc, changes, NULL, &restart, done, w, NULL)),
+	assert_int_equal(finish(w, manager_edit(w->m, svc, changes, NULL, NULL, &restart, done, w,
+						NULL)),
 			 0);
 	assert_int_equal(json_array_size(restart), 0);
 	json_decref(restart);
