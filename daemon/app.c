@@ -35,7 +35,8 @@
 
 #define FILES_WANTED 65536u
 #define TORRC_MAX    (1024u * 1024)
-#define CLOSING_S    30 /* besides the drain time: onions and the database are put away */
+#define TOR_NAME     "tor" /* of its connection, while systemd keeps it */
+#define CLOSING_S    30    /* besides the drain time: onions and the database are put away */
 
 struct app {
 	const struct app_config *config;
@@ -49,7 +50,8 @@ struct app {
 	struct rpc_env env;
 	struct vitals vitals;
 	int runtime_lock;
-	char *tor_problem; /* as it was logged; NULL: Tor was reachable since */
+	int control_socket; /* of the socket unit; -1: none */
+	char *tor_problem;  /* as it was logged; NULL: Tor was reachable since */
 	bool tor_reachable;
 	uv_signal_t signals[3]; /* TERM, INT, HUP */
 	bool stopping;
@@ -81,6 +83,18 @@ static void tor_stopped(void *ud)
 	store_close(app->store, store_closed, app);
 }
 
+/* What the onions that were left behind hang on. */
+static void tor_left(void *ud, int fd)
+{
+	struct app *app = ud;
+
+	if (fd >= 0) {
+		sd_keep_fd(TOR_NAME, fd);
+		close(fd);
+	}
+	tor_stop(app->tor, tor_stopped, app);
+}
+
 static void rpc_closed(void *ud)
 {
 	struct app *app = ud;
@@ -89,10 +103,10 @@ static void rpc_closed(void *ud)
 	vitals_stop(&app->vitals);
 	bridging_free(take_ptr(app->bridging));
 	manager_free(take_ptr(app->manager));
-	if (app->tor) {
-		tor_stop(app->tor, tor_stopped, app);
-	} else {
+	if (!app->tor) {
 		tor_stopped(app);
+	} else if (!sd_keeps_fds() || !tor_leave(app->tor, tor_left, app)) {
+		tor_stop(app->tor, tor_stopped, app);
 	}
 }
 
@@ -123,7 +137,9 @@ static void stop(struct app *app, bool cut)
 		app->stopping = true;
 		tell_stopping(app->config->config);
 	}
-	manager_stop(app->manager, cut, manager_stopped, app);
+	if (app->manager) {
+		manager_stop(app->manager, cut, manager_stopped, app);
+	}
 }
 
 static void fail(struct app *app, int exit_status, const struct error *err)
@@ -233,8 +249,9 @@ static int listen_rpc(struct app *app, struct error *err)
 		.control_group = control_group(app->config->config->control_group),
 	};
 	_cleanup_free_ char *path = xasprintf("%s/control.sock", app->config->runtime_dir);
-	int fd = sd_control_socket();
+	int fd = app->control_socket;
 
+	app->control_socket = -1;
 	app->rpc = rpc_server_new(&app->ev, &config, rpc_methods, &app->env);
 	return fd >= 0 ? rpc_server_listen_fd(app->rpc, fd, err)
 		       : rpc_server_listen(app->rpc, path, err);
@@ -286,6 +303,9 @@ static void on_tor_changed(void *ud, const struct tor_status *status)
 {
 	struct app *app = ud;
 
+	if (!app->manager) {
+		return; /* on the way down */
+	}
 	log_tor(app, status);
 	manager_tor_changed(app->manager, status);
 	vitals_changed(&app->vitals);
@@ -360,6 +380,35 @@ static int make_tor(struct app *app, struct error *err)
 	return 0;
 }
 
+static void keep(void *ud, const char *name, int fd)
+{
+	(void)ud;
+	sd_keep_fd(name, fd);
+}
+
+/* The socket unit's socket, and what a daemon before this one has left. */
+static void take_fds(struct app *app)
+{
+	struct sd_fds fds = sd_take_fds();
+
+	for (size_t i = 0; i < fds.n; i++) {
+		const char *name = fds.all[i].name;
+		int fd = fds.all[i].fd;
+
+		if (strcmp(name, TOR_NAME) == 0) {
+			if (app->tor) {
+				tor_inherit(app->tor, fd);
+			} else {
+				close(fd);
+			}
+		} else if (!manager_inherit(app->manager, name, fd)) {
+			close_fdp(&app->control_socket);
+			app->control_socket = fd;
+		}
+	}
+	sd_fds_free(&fds);
+}
+
 static int make_manager(struct app *app, struct error *err)
 {
 	const struct config *c = app->config->config;
@@ -370,6 +419,7 @@ static int make_manager(struct app *app, struct error *err)
 		.state_dir = app->config->state_dir,
 		.drain_ms = (unsigned)c->drain_seconds * 1000,
 		.limits = visitor_limits(c),
+		.keep = sd_keeps_fds() ? keep : NULL,
 		.service_changed = on_service_changed,
 		.service_changed_ud = app,
 	};
@@ -474,6 +524,7 @@ static void begin(struct app *app)
 		.reload = reload,
 		.reload_ud = app,
 	};
+	take_fds(app);
 	apply(app);
 	watch_signals(app);
 	vitals_start(&app->vitals, &app->loop, app->store, app->manager, app->tor);
@@ -485,7 +536,7 @@ static void begin(struct app *app)
 
 int app_run(const struct app_config *config)
 {
-	struct app app = {.config = config, .runtime_lock = -1};
+	struct app app = {.config = config, .runtime_lock = -1, .control_socket = -1};
 
 	raise_file_limit();
 	signal(SIGPIPE, SIG_IGN);
@@ -496,6 +547,7 @@ int app_run(const struct app_config *config)
 	ev_done(&app.ev);
 	uv_loop_close(&app.loop);
 	close_fdp(&app.runtime_lock);
+	close_fdp(&app.control_socket);
 	free(app.tor_problem);
 	return app.exit_status;
 }

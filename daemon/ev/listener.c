@@ -134,6 +134,14 @@ static int start(struct ev *ev, int fd, bool tcp, listener_accept_fn *cb, void *
 	return 0;
 }
 
+/* To be removed with it. */
+static void own_file(struct listener *l, const char *path, const struct stat *st)
+{
+	l->path = xstrdup(path);
+	l->dev = st->st_dev;
+	l->ino = st->st_ino;
+}
+
 /* A socket file from an earlier life: removed if nobody listens. */
 static int remove_stale(const struct sockaddr_un *addr, struct error *err)
 {
@@ -202,9 +210,7 @@ int listener_open_unix(struct ev *ev, const char *path, mode_t mode, listener_ac
 		unlink(path);
 		return error_set(err, -r, "cannot watch %s: %s", path, strerror(-r));
 	}
-	(*ret)->path = xstrdup(path);
-	(*ret)->dev = st.st_dev;
-	(*ret)->ino = st.st_ino;
+	own_file(*ret, path, &st);
 	return 0;
 }
 
@@ -238,11 +244,12 @@ int listener_open_tcp(struct ev *ev, uint16_t port, listener_accept_fn *cb, void
 	return 0;
 }
 
-int listener_open_fd(struct ev *ev, int fd, listener_accept_fn *cb, void *ud, struct listener **ret,
-		     struct error *err)
+/* As listener_open_fd; *ret_addr is where it listens. */
+static int open_fd(struct ev *ev, int fd, listener_accept_fn *cb, void *ud, struct listener **ret,
+		   struct sockaddr_un *ret_addr, struct error *err)
 {
-	struct sockaddr_storage addr = {0};
-	socklen_t len = sizeof(addr);
+	struct sockaddr_un addr = {0};
+	socklen_t len = sizeof(addr) - 1; /* so that a path of full length ends, too */
 	int listening = 0, r;
 	socklen_t int_len = sizeof(listening);
 
@@ -254,7 +261,7 @@ int listener_open_fd(struct ev *ev, int fd, listener_accept_fn *cb, void *ud, st
 		close(fd);
 		return r;
 	}
-	if (!listening || addr.ss_family != AF_UNIX) {
+	if (!listening || addr.sun_family != AF_UNIX) {
 		close(fd);
 		return error_set(err, EINVAL,
 				 "the socket handed over is not a listening Unix socket");
@@ -263,7 +270,54 @@ int listener_open_fd(struct ev *ev, int fd, listener_accept_fn *cb, void *ud, st
 	if (r < 0) {
 		return error_set(err, -r, "cannot watch the socket handed over: %s", strerror(-r));
 	}
+	*ret_addr = addr;
 	return 0;
+}
+
+int listener_open_fd(struct ev *ev, int fd, listener_accept_fn *cb, void *ud, struct listener **ret,
+		     struct error *err)
+{
+	struct sockaddr_un addr;
+
+	return open_fd(ev, fd, cb, ud, ret, &addr, err);
+}
+
+int listener_open_left(struct ev *ev, int fd, listener_accept_fn *cb, void *ud,
+		       struct listener **ret, struct error *err)
+{
+	struct sockaddr_un addr;
+	struct listener *l = NULL;
+	struct stat st;
+	int r = open_fd(ev, fd, cb, ud, &l, &addr, err);
+
+	if (r < 0) {
+		return r;
+	}
+	if (lstat(addr.sun_path, &st) < 0 || !S_ISSOCK(st.st_mode)) {
+		listener_close(l, nothing, NULL);
+		return error_set(err, ENOENT, "the socket %s is gone", addr.sun_path);
+	}
+	own_file(l, addr.sun_path, &st);
+	*ret = l;
+	return 0;
+}
+
+int listener_leave(struct listener *l)
+{
+	int fd = fcntl(l->fd, F_DUPFD_CLOEXEC, 0);
+
+	if (fd < 0) {
+		return -errno;
+	}
+	free(take_ptr(l->path));
+	uv_poll_stop(&l->poll);
+	uv_timer_stop(&l->pause);
+	return fd;
+}
+
+const char *listener_path(const struct listener *l)
+{
+	return l->path;
 }
 
 uint16_t listener_port(const struct listener *l)

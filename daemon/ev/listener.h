@@ -37,6 +37,20 @@ int listener_open_tcp(struct ev *ev, uint16_t port, listener_accept_fn *cb, void
 /* One handed over (systemd). It becomes the listener's, and is closed if it cannot. */
 int listener_open_fd(struct ev *ev, int fd, listener_accept_fn *cb, void *ud, struct listener **ret,
 		     struct error *err);
+/*
+ * One that listener_leave has kept, in this process or in one before it: a Unix socket, whose file
+ * is the listener's from now on. -ENOENT: the file is gone, so that nobody can connect to it any
+ * more.
+ */
+int listener_open_left(struct ev *ev, int fd, listener_accept_fn *cb, void *ud,
+		       struct listener **ret, struct error *err);
+/*
+ * Stops accepting while who connects waits in the socket's queue: a descriptor of it, the
+ * caller's, or -errno. Closing the listener leaves the socket file alone then.
+ */
+int listener_leave(struct listener *l);
+/* The path of its socket file; NULL for TCP and those handed over. */
+const char *listener_path(const struct listener *l);
 uint16_t listener_port(const struct listener *l); /* 0 for Unix */
 int listener_fd(const struct listener *l);
 /*

@@ -129,7 +129,8 @@ struct http_server {
 	struct span framed; /* instead of them, for one that is shown in a frame of ours */
 	struct listener *listener;
 	uint16_t port;
-	bool draining;
+	bool draining; /* new requests are turned away */
+	bool leaving;  /* they are answered, one more of each connection */
 	struct list conns, kicked;
 	unsigned n_counted, n_rejected, n_alive, n_busy;
 	uv_timer_t sweep;
@@ -198,6 +199,11 @@ void http_send_end(struct http_exchange *x);
 void http_body_drop(struct http_body *body);
 
 /* --- server.c --- */
+/* No connection is kept for another request. */
+static inline bool http_server_is_ending(const struct http_server *s)
+{
+	return s->draining || s->leaving;
+}
 void http_server_deadline(struct http_server *s, uint64_t deadline);
 void http_server_kicked(struct http_server *s);
 /* For how long a body is waited for of which nothing comes. */

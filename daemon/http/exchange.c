@@ -349,7 +349,7 @@ bool http_exchange_input(struct http_exchange *x)
 
 bool http_req_is_last(const struct http_req *req)
 {
-	return req->conn->server->draining;
+	return http_server_is_ending(req->conn->server);
 }
 
 void http_req_observe(struct http_req *req, const struct http_observer *obs, void *ud)

@@ -290,7 +290,8 @@ void http_respond(struct http_req *req, struct http_resp *resp, struct http_body
 		return;
 	}
 	x->close = !c->up && (x->close || resp->close || !x->head.keep_alive ||
-			      c->server->draining || (unknown && req->http10) || !rest_is_cheap(x));
+			      http_server_is_ending(c->server) || (unknown && req->http10) ||
+			      !rest_is_cheap(x));
 	x->chunked = unknown && !req->http10 && !has_no_content(resp->status);
 	head = build_head(x, resp, body.length);
 	discard_rest(x);

@@ -12,6 +12,9 @@
 #include "ev/listener.h"
 #include "http/conn.h"
 
+/* Through Tor a request comes a round trip behind its connection. */
+#define EXPECT_MS 5000
+
 #define MAX_REJECTED 256 /* visitors too many who are being told so; others are just closed */
 
 const struct http_limits http_limits_default = {
@@ -271,6 +274,19 @@ int http_server_listen_tcp(struct http_server *s, uint16_t port, struct error *e
 	return 0;
 }
 
+int http_server_listen_left(struct http_server *s, int fd, struct error *err)
+{
+	int r = listener_open_left(s->ev, fd, on_accept, s, &s->listener, err);
+
+	s->listener_open = r == 0;
+	return r;
+}
+
+const char *http_server_path(const struct http_server *s)
+{
+	return s->listener ? listener_path(s->listener) : NULL;
+}
+
 uint16_t http_server_port(const struct http_server *s)
 {
 	return s->port;
@@ -290,6 +306,41 @@ unsigned http_server_body_ms(const struct http_server *s)
 	const struct http_limits *l = &s->limits;
 
 	return s->draining && l->drain_body_ms < l->body_ms ? l->drain_body_ms : l->body_ms;
+}
+
+int http_server_leave(struct http_server *s)
+{
+	int fd = s->listener ? listener_leave(s->listener) : -EBADF;
+
+	if (fd < 0) {
+		return fd;
+	}
+	s->leaving = true;
+	/* Who has nothing to say now connects anew when he has. */
+	list_for_each (it, &s->conns) {
+		struct http_conn *c = list_entry(it, struct http_conn, link);
+
+		if (c->state == HTTP_CONN_OPEN && c->served && !c->x &&
+		    http_conn_stored(c).n == 0) {
+			http_conn_close(c, false);
+		}
+	}
+	return fd;
+}
+
+bool http_server_expects(const struct http_server *s)
+{
+	uint64_t now = ev_now_ms(s->ev);
+
+	list_for_each (it, &s->conns) {
+		const struct http_conn *c = list_entry(it, const struct http_conn, link);
+
+		if (c->state == HTTP_CONN_OPEN && !c->served && !c->x &&
+		    now - c->since < EXPECT_MS) {
+			return true;
+		}
+	}
+	return false;
 }
 
 unsigned http_server_connections(const struct http_server *s)

@@ -74,6 +74,10 @@ int http_server_listen_unix(struct http_server *s, const char *path, mode_t mode
 			    struct error *err);
 /* port 0: the system chooses. */
 int http_server_listen_tcp(struct http_server *s, uint16_t port, struct error *err);
+/* One that http_server_leave has kept (listener_open_left). */
+int http_server_listen_left(struct http_server *s, int fd, struct error *err);
+/* Of its Unix socket; NULL: it has none. */
+const char *http_server_path(const struct http_server *s);
 uint16_t http_server_port(const struct http_server *s);
 /* Takes a connected, non-blocking stream socket as if it had been accepted. */
 void http_server_adopt(struct http_server *s, int fd);
@@ -88,6 +92,14 @@ void http_server_set_draining(struct http_server *s, bool on);
 unsigned http_server_connections(const struct http_server *s);
 /* Requests that are being answered. */
 unsigned http_server_busy(const struct http_server *s);
+/*
+ * Another process is to go on in its place: from now on new connections wait in the queue of
+ * the socket, a descriptor of which is returned (the caller's; or -errno, and nothing has changed).
+ * Those that are here get one more answer each.
+ */
+int http_server_leave(struct http_server *s);
+/* Is there a connection that has brought no request yet, and is too young to be an idle one? */
+bool http_server_expects(const struct http_server *s);
 /* Stops listening only: refused from now on. Running connections go on. */
 void http_server_stop_listening(struct http_server *s);
 /* Stops listening, cuts all connections, frees s, then calls closed (never from within). */

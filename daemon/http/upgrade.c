@@ -29,8 +29,8 @@ bool http_upgrade(struct http_req *req, struct http_resp *resp, struct http_upgr
 	struct http_exchange *x = exchange_of(req);
 	struct http_conn *c = x->conn;
 
-	if (x->out != HTTP_OUT_WAIT || c->state != HTTP_CONN_OPEN || c->server->draining ||
-	    x->in != HTTP_IN_DONE || resp->invalid) {
+	if (x->out != HTTP_OUT_WAIT || c->state != HTTP_CONN_OPEN ||
+	    http_server_is_ending(c->server) || x->in != HTTP_IN_DONE || resp->invalid) {
 		return false;
 	}
 	http_req_secret(req);

@@ -52,9 +52,38 @@ uint64_t sd_watchdog_ms(void)
 	return sd_watchdog_enabled(0, &usec) > 0 ? usec / 1000 : 0;
 }
 
-int sd_control_socket(void)
+struct sd_fds sd_take_fds(void)
 {
-	return sd_listen_fds(1) == 1 ? SD_LISTEN_FDS_START : -1;
+	struct sd_fds fds = {0};
+	char **names = NULL;
+	int n = sd_listen_fds_with_names(1, &names);
+
+	for (int i = 0; i < n; i++) {
+		_cleanup_free_ char *forget = xasprintf("FDSTOREREMOVE=1\nFDNAME=%s", names[i]);
+
+		fds.all = xreallocarray(fds.all, fds.n + 1, sizeof(*fds.all));
+		fds.all[fds.n++] = (struct sd_fd){SD_LISTEN_FDS_START + i, names[i]};
+		/* A copy with systemd would keep open what we close. It knows which ones it keeps.
+		 */
+		sd_tell(forget);
+	}
+	free(names);
+	return fds;
+}
+
+bool sd_keeps_fds(void)
+{
+	const char *max = getenv("FDSTORE");
+
+	return max && strcmp(max, "0") != 0 && getenv("NOTIFY_SOCKET");
+}
+
+void sd_keep_fd(const char *name, int fd)
+{
+	_cleanup_free_ char *text = xasprintf("FDSTORE=1\nFDNAME=%s", name);
+
+	/* What cannot be kept is made anew by the next process. */
+	sd_pid_notify_with_fds(0, 0, text, &fd, 1);
 }
 
 void sd_journal_sink(const struct log_line *line)
@@ -92,9 +121,20 @@ uint64_t sd_watchdog_ms(void)
 	return 0;
 }
 
-int sd_control_socket(void)
+struct sd_fds sd_take_fds(void)
 {
-	return -1;
+	return (struct sd_fds){0};
+}
+
+bool sd_keeps_fds(void)
+{
+	return false;
+}
+
+void sd_keep_fd(const char *name, int fd)
+{
+	(void)name;
+	(void)fd;
 }
 
 void sd_journal_sink(const struct log_line *line)
@@ -103,6 +143,15 @@ void sd_journal_sink(const struct log_line *line)
 }
 
 #endif
+
+void sd_fds_free(struct sd_fds *fds)
+{
+	for (size_t i = 0; i < fds->n; i++) {
+		free(fds->all[i].name);
+	}
+	free(fds->all);
+	*fds = (struct sd_fds){0};
+}
 
 void sd_tell_reloading(void)
 {

@@ -19,7 +19,9 @@ static void all_down(struct service *svc)
 {
 	svc->taking_down = false;
 	svc->drain_until = 0;
+	svc->leaving = false;
 	service_tell_rest(svc);
+	service_drop_left(svc);
 	free(svc->socket_path);
 	svc->socket_path = NULL;
 	if (svc->state == SERVICE_DRAINING) {
@@ -110,6 +112,7 @@ static void take_down(struct service *svc, bool cut)
 static bool has_running_transfers(const struct service *svc)
 {
 	return svc->server && (http_server_busy(svc->server) > 0 ||
+			       (svc->leaving && http_server_expects(svc->server)) ||
 			       (svc->mode_ready && svc->mode->ops->active(svc->mode) > 0));
 }
 
@@ -127,9 +130,10 @@ void service_stop(struct service *svc, bool cut)
 	if (service_is_up(svc)) {
 		service_set_state(svc, SERVICE_DRAINING, NULL);
 		svc->taking_down = true;
+		service_leave(svc);
 		if (!cut && drain_ms && has_running_transfers(svc)) {
 			send_away(svc);
-			http_server_set_draining(svc->server, true);
+			http_server_set_draining(svc->server, !svc->leaving);
 			svc->drain_until = ev_now_ms(manager_ev(svc->m)) + drain_ms;
 			manager_drain_started(svc->m);
 			return;

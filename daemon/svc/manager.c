@@ -108,6 +108,7 @@ void manager_free(struct manager *m)
 	}
 	assert(m->n_ops == 0 && list_empty(&m->creations) && list_empty(&m->handovers));
 	copies_done(m);
+	succession_end(m);
 	list_for_each_safe (it, &m->services) {
 		service_free(list_entry(it, struct service, link));
 	}
@@ -491,6 +492,7 @@ static void add_loaded(struct manager *m, struct service_row *row)
 		return;
 	}
 	if (row->wanted && !schedule_missed_stop(svc)) {
+		service_find_left(svc);
 		service_start(svc);
 		schedule_wake(m->schedule);
 	}
@@ -528,6 +530,7 @@ static void on_loaded(void *ud, const struct error *err, struct service_row **ro
 		add_loaded(load->m, rows[i]);
 	}
 	free(rows);
+	succession_end(load->m);
 	/* What a row needs that cannot be read is not known. */
 	if (!err && n_broken == 0) {
 		copies_sweep(load->m);

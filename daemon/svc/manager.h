@@ -32,6 +32,12 @@ struct manager_config {
 	const char *state_dir;   /* what holds it is not served; NULL: no such rule */
 	unsigned drain_ms;
 	struct http_limits limits; /* of visitors' connections */
+	/*
+	 * Keeps a descriptor for the daemon that follows this one, under a name for
+	 * manager_inherit; it stays the caller's. NULL: none follows, or nobody keeps it.
+	 */
+	void (*keep)(void *ud, const char *name, int fd);
+	void *keep_ud;
 	/* A service has come, gone or changed its state; may be NULL. */
 	void (*service_changed)(void *ud);
 	void *service_changed_ud;
@@ -43,6 +49,8 @@ typedef void manager_done_fn(void *ud, const struct error *err, struct service *
 /* tor NULL: local only. config is copied. Makes RUNTIME/http. */
 int manager_new(struct ev *ev, const struct manager_config *config, struct store *store,
 		struct tor *tor, struct manager **ret, struct error *err);
+/* What an earlier daemon has kept, before manager_load. true: fd is taken; false: no such name. */
+bool manager_inherit(struct manager *m, const char *name, int fd);
 /* Loads what is saved and starts what is wanted; loaded comes when all are known. */
 void manager_load(struct manager *m, void (*loaded)(void *ud, const struct error *err), void *ud);
 /* New values after a reload: for drains that begin, and services that start, from now on. */

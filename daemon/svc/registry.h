@@ -26,6 +26,10 @@ struct manager {
 		char *run;         /* the beginning of the names of releases */
 		unsigned last;
 	} copies;
+	struct {
+		struct found *all; /* what earlier services have left, while rows are loaded */
+		size_t n;
+	} found;
 	struct list handovers; /* struct handover */
 	struct schedule *schedule;
 	int64_t (*wall_ms)(void); /* ev_wall_ms; tests set their own */
@@ -62,6 +66,9 @@ int refuse_if_stopping(const struct manager *m, struct error *err);
 int refuse_if_busy(const struct service *svc, struct error *err);
 /* Nor does one that is broken, but for its deletion. */
 int refuse_change(const struct service *svc, struct error *err);
+
+/* succession.c: all is loaded; what nobody has taken goes. */
+void succession_end(struct manager *m);
 
 /* If it is stopping and this was the last thing it waited for, it has stopped. */
 void manager_check_stopped(struct manager *m);

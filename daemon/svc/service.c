@@ -169,6 +169,7 @@ struct service *service_new(struct manager *m, struct service_row *row, bool eph
 	svc->reason = row->reason ? xstrdup(row->reason) : NULL;
 	list_init(&svc->link);
 	list_init(&svc->down_waiters);
+	svc->found.fd = -1;
 	transfers_init(&svc->transfers, row->completed, row->bytes_in, row->bytes_out);
 	return svc;
 }
@@ -178,6 +179,7 @@ void service_free(struct service *svc)
 	assert(service_is_down(svc) && list_empty(&svc->down_waiters));
 	list_remove(&svc->link);
 	service_stop_key(svc);
+	service_drop_left(svc);
 	transfers_done(&svc->transfers);
 	copies_drop(svc->m, svc->row->sources);
 	webhook_free(svc->webhook);

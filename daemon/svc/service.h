@@ -47,6 +47,13 @@ enum service_state {
 	SERVICE_FAILED,
 };
 
+/* What a service of an earlier daemon has left (succession.c). */
+struct found {
+	int64_t id;     /* of its row */
+	int fd;         /* its listening socket; -1: none, or taken */
+	uint64_t onion; /* what it was: onion_spec.left */
+};
+
 struct service {
 	struct manager *m;
 	struct list link; /* of the manager */
@@ -73,6 +80,8 @@ struct service {
 	char *socket_path;
 	struct onion *onion;
 	struct tor_key_req *key_req;
+	struct found found; /* of an earlier daemon's, until it is used */
+	bool leaving;       /* the next daemon goes on with its socket and onion */
 
 	unsigned closing;         /* parts on their way down */
 	bool taking_down;         /* parts go, or will after the drain */
@@ -147,6 +156,16 @@ bool service_option_bool(const struct service *svc, const char *name);
 json_int_t service_option_int(const struct service *svc, const char *name);
 bool service_is_public(const struct service *svc);
 const char *service_state_name(enum service_state state);
+
+/* --- succession.c: from one daemon to the next --- */
+/* If the daemon stops and another may follow: its socket and onion stay. */
+void service_leave(struct service *svc);
+/* Is something there from an earlier daemon? Then it is the service's. */
+void service_find_left(struct service *svc);
+/* Listens there; false: it was nothing, or not of use any more. */
+bool service_listen_left(struct service *svc);
+/* What it has not used goes. */
+void service_drop_left(struct service *svc);
 
 /* --- publish.c: its content --- */
 /* What it serves; one reference, the caller's. */

@@ -146,13 +146,15 @@ static void add_onion(struct service *svc)
 		.n_clients = clients ? (unsigned)svc->row->n_keys : 0,
 		.pow = service_option_bool(svc, "pow"),
 		.max_streams = max_streams(svc),
+		.left = svc->found.onion,
 	};
 
 	print_target(svc, target, sizeof(target));
-	if (clients && svc->circuits_linger) {
+	if (clients && svc->circuits_linger && !spec.left) {
 		tor_cut_circuits(manager_tor(svc->m), svc->row->onion);
 	}
 	svc->circuits_linger = false;
+	svc->found.onion = 0;
 	svc->onion = tor_onion_add(manager_tor(svc->m), &spec, on_onion, svc);
 	free(clients);
 }
@@ -243,6 +245,9 @@ static int listen_for_visitors(struct service *svc, struct error *err)
 	}
 	if (config->listen_tcp) {
 		return http_server_listen_tcp(svc->server, 0, err);
+	}
+	if (service_listen_left(svc)) {
+		return 0;
 	}
 	svc->socket_path = xasprintf("%s/http/%llu.sock", config->runtime_dir,
 				     (unsigned long long)svc->serial);

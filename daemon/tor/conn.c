@@ -4,10 +4,12 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 #include "proto/base/alloc.h"
 #include "proto/base/crypto.h"
@@ -364,11 +366,10 @@ static void on_connect(uv_connect_t *req, int status)
 	c->ops.connected(c->ud);
 }
 
-struct ctl_conn *ctl_open(struct ev *ev, const struct ctl_addr *addr, unsigned timeout_ms,
-			  const struct ctl_ops *ops, void *ud)
+static struct ctl_conn *conn_new(struct ev *ev, bool is_unix, unsigned timeout_ms,
+				 const struct ctl_ops *ops, void *ud)
 {
 	struct ctl_conn *c = xnew(struct ctl_conn);
-	const struct sockaddr_un *un = (const struct sockaddr_un *)&addr->sa;
 	int r;
 
 	c->ev = ev;
@@ -380,11 +381,20 @@ struct ctl_conn *ctl_open(struct ev *ev, const struct ctl_addr *addr, unsigned t
 	r = uv_timer_init(ev->loop, &c->timer);
 	assert(r == 0);
 	c->timer.data = c;
-	r = ctl_addr_is_unix(addr) ? uv_pipe_init(ev->loop, &c->io.pipe, 0)
-				   : uv_tcp_init(ev->loop, &c->io.tcp);
+	r = is_unix ? uv_pipe_init(ev->loop, &c->io.pipe, 0) : uv_tcp_init(ev->loop, &c->io.tcp);
 	assert(r == 0);
 	c->io.stream.data = c;
 	arm(c, timeout_ms);
+	return c;
+}
+
+struct ctl_conn *ctl_open(struct ev *ev, const struct ctl_addr *addr, unsigned timeout_ms,
+			  const struct ctl_ops *ops, void *ud)
+{
+	struct ctl_conn *c = conn_new(ev, ctl_addr_is_unix(addr), timeout_ms, ops, ud);
+	const struct sockaddr_un *un = (const struct sockaddr_un *)&addr->sa;
+	int r;
+
 	if (ctl_addr_is_unix(addr)) {
 		uv_pipe_connect(&c->connect, &c->io.pipe, un->sun_path, on_connect);
 		return c;
@@ -397,6 +407,65 @@ struct ctl_conn *ctl_open(struct ev *ev, const struct ctl_addr *addr, unsigned t
 		lose(c, &why);
 	}
 	return c;
+}
+
+/* --- from one process to the next --- */
+
+bool ctl_is_at(int fd, const struct ctl_addr *addr)
+{
+	struct sockaddr_storage peer = {0};
+	socklen_t n = sizeof(peer);
+
+	/* What is behind the address is zero in both: nothing, or the rest of a path. */
+	return getpeername(fd, (struct sockaddr *)&peer, &n) == 0 &&
+	       memcmp(&peer, &addr->sa, sizeof(peer)) == 0;
+}
+
+/* As if it had connected just now: from the loop. */
+static void on_inherited(uv_timer_t *timer)
+{
+	struct ctl_conn *c = timer->data;
+
+	on_connect(&c->connect, 0);
+}
+
+int ctl_inherit(struct ev *ev, int fd, unsigned timeout_ms, const struct ctl_ops *ops, void *ud,
+		struct ctl_conn **ret)
+{
+	int domain = 0, r;
+	socklen_t n = sizeof(domain);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) < 0) {
+		r = -errno;
+		close(fd);
+		return r;
+	}
+	struct ctl_conn *c = conn_new(ev, domain == AF_UNIX, timeout_ms, ops, ud);
+
+	r = domain == AF_UNIX ? uv_pipe_open(&c->io.pipe, fd) : uv_tcp_open(&c->io.tcp, fd);
+	if (r < 0) {
+		close(fd);
+		ctl_close(c, NULL, NULL);
+		return r;
+	}
+	r = uv_timer_start(&c->timer, on_inherited, 0, 0);
+	assert(r == 0);
+	*ret = c;
+	return 0;
+}
+
+int ctl_leave(struct ctl_conn *c)
+{
+	uv_os_fd_t fd;
+	int r = uv_fileno((const uv_handle_t *)&c->io, &fd);
+
+	assert(ctl_idle(c));
+	if (r < 0) {
+		return r;
+	}
+	uv_read_stop(&c->io.stream);
+	r = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	return r < 0 ? -errno : r;
 }
 
 uid_t ctl_peer_uid(const struct ctl_conn *c)

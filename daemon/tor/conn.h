@@ -55,6 +55,19 @@ typedef void ctl_reply_fn(void *ud, const struct ctl_reply *reply);
 /* timeout_ms: to be connected, and for each command. */
 struct ctl_conn *ctl_open(struct ev *ev, const struct ctl_addr *addr, unsigned timeout_ms,
 			  const struct ctl_ops *ops, void *ud);
+/*
+ * fd: a connection that ctl_leave has returned, logged in and without a command under way; it is
+ * taken. connected comes later. -errno: it is none, and closed.
+ */
+int ctl_inherit(struct ev *ev, int fd, unsigned timeout_ms, const struct ctl_ops *ops, void *ud,
+		struct ctl_conn **ret);
+/* Is fd connected to that address? */
+bool ctl_is_at(int fd, const struct ctl_addr *addr);
+/*
+ * Only when idle, and with no event asked for: a descriptor of it that outlives ctl_close,
+ * which is all that may follow. -errno.
+ */
+int ctl_leave(struct ctl_conn *c);
 /* closed (may be NULL) comes later, once; nothing else any more. */
 void ctl_close(struct ctl_conn *c, void (*closed)(void *ud), void *ud);
 /* Connected, and no command in flight. */

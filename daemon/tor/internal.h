@@ -28,6 +28,7 @@ struct tor_times {
 	unsigned slow_retry; /* between tries after that */
 	unsigned beat;       /* between looks whether tor still answers */
 	unsigned tick;       /* between looks at what waits for the clock */
+	unsigned heir;       /* until onions that an earlier daemon has left are wanted */
 };
 
 extern const struct tor_times tor_default_times;
@@ -79,6 +80,14 @@ struct tor {
 	void *bridges_ud;
 	bool bridges_told; /* the answer is there */
 
+	/* handoff.c */
+	struct {
+		int fd;            /* of a connection that an earlier daemon has left; -1: none */
+		bool here;         /* conn is that one */
+		tor_left_fn *left; /* we leave ours; NULL: we do not */
+		void *ud;
+	} handoff;
+
 	struct list onions, removals;
 	struct list keys; /* struct tor_key_req */
 	unsigned n_keys;
@@ -107,6 +116,17 @@ void tor_part_closed(void *ud);
 void link_start(struct tor *t);
 /* The connection and its login, at once; t->parts counts what remains of it. */
 void link_close(struct tor *t);
+
+/* --- handoff.c --- */
+
+/* Is there a connection to begin with that is logged in already? Then it is used, once. */
+bool handoff_connect(struct tor *t, const struct ctl_ops *ops);
+/* The reply to GETINFO onions/current: what came with it. */
+void handoff_take_list(struct tor *t, const struct ctl_reply *reply);
+/* Nothing is sent any more but what leaving needs: true if so. Called when tor_can_send. */
+bool handoff_send(struct tor *t);
+/* The connection is gone, and with it what could be left. */
+void handoff_lost(struct tor *t);
 
 /* --- onion.c --- */
 

@@ -54,6 +54,7 @@ void link_close(struct tor *t)
 		t->conn = NULL;
 	}
 	t->no_pow = false;
+	t->handoff.here = false;
 }
 
 /* The connection is of no use, or there is none; t->link_problem says why. */
@@ -68,6 +69,7 @@ static void fall_down(struct tor *t)
 	t->status.socks[0] = t->status.control[0] = '\0';
 	free(take_ptr(t->status.advice));
 	set_state(t, TOR_DOWN);
+	handoff_lost(t);
 	if (was_ready) {
 		bridges_lost(t);
 		onions_lost(t);
@@ -287,10 +289,24 @@ static void on_events_set(void *ud, const struct ctl_reply *reply)
 		  "GETINFO version status/bootstrap-phase net/listeners/socks");
 }
 
-static void set_events(struct tor *t)
+static void on_setup(void *ud, const struct ctl_reply *reply)
 {
+	struct tor *t = ud;
+
+	if (reply) {
+		handoff_take_list(t, reply);
+	}
 	ctl_sendf(t->conn, on_events_set, t, "SETEVENTS HS_DESC STATUS_CLIENT STATUS_GENERAL%s",
 		  t->dedicated ? " CONF_CHANGED" : "");
+}
+
+static void set_events(struct tor *t)
+{
+	if (t->handoff.here) {
+		ctl_sendf(t->conn, on_setup, t, "GETINFO onions/current");
+	} else {
+		on_setup(t, NULL);
+	}
 }
 
 static void on_owned(void *ud, const struct ctl_reply *reply)
@@ -366,6 +382,10 @@ static void on_connected(void *ud)
 	};
 
 	t->status.peer_uid = ctl_peer_uid(t->conn);
+	if (t->handoff.here) {
+		on_auth(t, NULL); /* it was done long ago */
+		return;
+	}
 	if (!t->checking_stale) {
 		set_state(t, TOR_AUTHENTICATING);
 	}
@@ -395,19 +415,19 @@ static void on_event(void *ud, const struct ctl_reply *event)
 	}
 }
 
+static const struct ctl_ops conn_ops = {
+	.connected = on_connected,
+	.event = on_event,
+	.lost = on_lost,
+};
+
 static void open_conn(struct tor *t, const struct ctl_addr *addr, unsigned timeout)
 {
-	static const struct ctl_ops ops = {
-		.connected = on_connected,
-		.event = on_event,
-		.lost = on_lost,
-	};
-
 	assert(!t->conn);
 	if (t->status.state != TOR_CONNECTING) {
 		set_state(t, TOR_CONNECTING);
 	}
-	t->conn = ctl_open(t->ev, addr, timeout, &ops, t);
+	t->conn = ctl_open(t->ev, addr, timeout, &conn_ops, t);
 }
 
 /* --- a tor of the system --- */
@@ -426,8 +446,8 @@ static void system_begin(struct tor *t)
 {
 	error_done(&t->best_error);
 	t->candidate = 0;
-	if (t->n_candidates == 0) {
-		return; /* tor_start has said why */
+	if (handoff_connect(t, &conn_ops) || t->n_candidates == 0) {
+		return; /* tor_start has said why there are none */
 	}
 	next_candidate(t);
 }
@@ -572,6 +592,9 @@ void link_start(struct tor *t)
 		t->status.mode = TOR_MODE_MANAGED; /* the system's would go without them */
 	} else if (t->config.mode != TOR_MODE_MANAGED) {
 		find_candidates(t);
+	}
+	if (t->n_candidates == 0) {
+		close_fdp(&t->handoff.fd); /* of a tor that is not to be used any more */
 	}
 	begin(t);
 }

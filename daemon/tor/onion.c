@@ -4,11 +4,6 @@
  * tor drops them with the control connection, so that a dead daemon cannot leave
  * an address that leads to whoever takes its socket next; after each connect
  * all are added anew.
- *
- * A removed onion leaves the circuits of its visitors open, and adding the same
- * key again (with fewer clients, say) gives them their access back. "cut" closes
- * them in between: removals go before additions. What an onion has left behind
- * earlier is closed by an entry of its own among the removals.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -17,52 +12,11 @@
 
 #include "proto/base/codec.h"
 #include "proto/base/crypto.h"
-#include "tor/internal.h"
+#include "tor/onion.h"
 
 #define STREAMS_MAX 65535u /* of ADD_ONION's MaxStreams */
 
-struct onion {
-	struct tor *tor;
-	struct list link; /* in the tor's onions, or its removals */
-	char address[ONION_ADDRESS_LEN + 1];
-	uint8_t key[ONION_KEY_SIZE];
-	char *target;
-	uint8_t (*clients)[32];
-	unsigned n_clients;
-	bool pow;
-	unsigned max_streams;
-	onion_changed_fn *cb;
-	void *ud;
-
-	enum onion_state state;
-	char *reason;
-	bool changed;  /* not told yet */
-	bool invalid;  /* FAILED without asking tor */
-	bool with_tor; /* on this connection */
-	bool refused;  /* on this connection */
-	bool ever;     /* on some connection: circuits of visitors may be open */
-	struct desc_track track;
-	uint64_t added_at;
-	uint64_t retry_at, collides_since;
-	unsigned retry_delay;
-
-	/* Removal. DELETING -> LISTING -> LISTED -> CLOSING (a circuit at a time) -> GONE */
-	enum onion_step {
-		ONION_KEPT,
-		ONION_DELETING,
-		ONION_LISTING, /* its circuits are to be asked for */
-		ONION_LISTED,  /* they are asked for */
-		ONION_CLOSING,
-		ONION_GONE
-	} step;
-	bool cut;
-	void (*removed)(void *ud);
-	void *removed_ud;
-	struct buf circuits; /* their ids, one a line */
-	size_t circuits_done;
-};
-
-static void set_state(struct onion *o, enum onion_state state, char *reason)
+void onion_set_state(struct onion *o, enum onion_state state, char *reason)
 {
 	bool same_reason =
 		o->reason && reason ? strcmp(o->reason, reason) == 0 : o->reason == reason;
@@ -81,7 +35,7 @@ enum onion_state onion_state(const struct onion *o)
 	return o->state;
 }
 
-static void onion_free(struct onion *o)
+void onion_free(struct onion *o)
 {
 	list_remove(&o->link);
 	crypto_wipe(o->key, sizeof(o->key));
@@ -130,7 +84,7 @@ int tor_check_target(const char *target, struct error *err)
 	return 0;
 }
 
-static bool address_valid(const char *address)
+bool onion_address_valid(const char *address)
 {
 	uint8_t raw[ONION_ADDRESS_LEN * 5 / 8];
 	size_t n = strlen(address);
@@ -141,7 +95,7 @@ static bool address_valid(const char *address)
 
 static int check_spec(const struct onion_spec *spec, struct error *err)
 {
-	if (!address_valid(spec->address)) {
+	if (!onion_address_valid(spec->address)) {
 		return error_set(err, EINVAL, "this is no onion address");
 	}
 	if (spec->n_clients > ONION_CLIENTS_MAX) {
@@ -165,7 +119,7 @@ struct onion *tor_onion_add(struct tor *t, const struct onion_spec *spec, onion_
 	list_append(&t->onions, &o->link);
 	if (check_spec(spec, &err) < 0) {
 		o->invalid = true;
-		set_state(o, ONION_FAILED, xstrdup(error_text(&err)));
+		onion_set_state(o, ONION_FAILED, xstrdup(error_text(&err)));
 		return o;
 	}
 	memcpy(o->address, spec->address, ONION_ADDRESS_LEN);
@@ -178,6 +132,7 @@ struct onion *tor_onion_add(struct tor *t, const struct onion_spec *spec, onion_
 	}
 	o->pow = spec->pow;
 	o->max_streams = spec->max_streams < STREAMS_MAX ? spec->max_streams : STREAMS_MAX;
+	o->left = spec->left;
 	tor_wake(t);
 	return o;
 }
@@ -232,21 +187,22 @@ static void collides(struct onion *o)
 		return;
 	}
 	retry_after(o, times->slow_retry);
-	set_state(o, ONION_WANTED,
-		  xstrdup("another program has this onion open at the same tor; stop it there"));
+	onion_set_state(
+		o, ONION_WANTED,
+		xstrdup("another program has this onion open at the same tor; stop it there"));
 }
 
-static void added(struct onion *o)
+void onion_added(struct onion *o)
 {
 	o->with_tor = true;
 	o->ever = true;
 	o->collides_since = 0;
 	o->retry_delay = 0;
 	o->added_at = ev_now_ms(o->tor->ev);
-	set_state(o, o->track.published ? ONION_PUBLISHED : ONION_PUBLISHING,
-		  o->pow && o->tor->no_pow
-			  ? xstrdup("this tor has no proof-of-work defence; it is off")
-			  : NULL);
+	onion_set_state(o, o->track.published ? ONION_PUBLISHED : ONION_PUBLISHING,
+			o->pow && o->tor->no_pow
+				? xstrdup("this tor has no proof-of-work defence; it is off")
+				: NULL);
 }
 
 static void on_foreign_removed(void *ud, const struct ctl_reply *reply)
@@ -265,10 +221,10 @@ static void foreign(struct onion *o, struct span id)
 
 	memcpy(other, id.p, id.n < ONION_ADDRESS_LEN ? id.n : ONION_ADDRESS_LEN);
 	o->refused = true;
-	set_state(o, ONION_FAILED,
-		  xstrdup("the stored key makes another address than the stored one; "
-			  "one of them is damaged"));
-	if (!address_valid(other)) {
+	onion_set_state(o, ONION_FAILED,
+			xstrdup("the stored key makes another address than the stored one; "
+				"one of them is damaged"));
+	if (!onion_address_valid(other)) {
 		ctl_fail(t->conn, "tor's answer to ADD_ONION makes no sense");
 		return;
 	}
@@ -292,7 +248,7 @@ static void on_added(struct onion *o, const struct ctl_reply *reply)
 		foreign(o, id);
 		return;
 	}
-	added(o);
+	onion_added(o);
 	tor_pump(t);
 }
 
@@ -314,10 +270,11 @@ static void on_refused(struct onion *o, const struct ctl_reply *reply)
 		o->tor->no_pow = true; /* and once more without */
 	} else if (reply->code / 100 == 5) {
 		o->refused = true;
-		set_state(o, ONION_FAILED, xasprintf("tor refuses the onion: %s", text));
+		onion_set_state(o, ONION_FAILED, xasprintf("tor refuses the onion: %s", text));
 	} else {
 		retry_after(o, o->tor->times.slow_retry);
-		set_state(o, ONION_WANTED, xasprintf("tor cannot take the onion now: %s", text));
+		onion_set_state(o, ONION_WANTED,
+				xasprintf("tor cannot take the onion now: %s", text));
 	}
 	tor_pump(o->tor);
 }
@@ -338,6 +295,16 @@ static bool wants_add(const struct onion *o, uint64_t now)
 	return !o->invalid && !o->with_tor && !o->refused && o->retry_at <= now;
 }
 
+static void send_add(struct onion *o)
+{
+	struct buf line = BUF_INIT;
+
+	/* Its events may come before the reply. */
+	o->track = (struct desc_track){0};
+	build_add(o, &line);
+	ctl_send(o->tor->conn, &line, on_add_reply, o);
+}
+
 bool onions_send_add(struct tor *t)
 {
 	uint64_t now = ev_now_ms(t->ev);
@@ -345,183 +312,15 @@ bool onions_send_add(struct tor *t)
 	list_for_each (it, &t->onions) {
 		struct onion *o = list_entry(it, struct onion, link);
 
-		if (wants_add(o, now)) {
-			struct buf line = BUF_INIT;
-
-			/* Its events may come before the reply. */
-			o->track = (struct desc_track){0};
-			build_add(o, &line);
-			ctl_send(t->conn, &line, on_add_reply, o);
-			return true;
-		}
-	}
-	return false;
-}
-
-/* --- removing --- */
-
-void onion_remove(struct onion *o, bool cut, void (*removed)(void *ud), void *ud)
-{
-	struct tor *t = o->tor;
-	bool connected = t->status.state == TOR_READY && !t->stopping;
-
-	list_remove(&o->link);
-	list_append(&t->removals, &o->link);
-	o->cb = NULL;
-	o->changed = false;
-	o->cut = cut;
-	o->removed = removed;
-	o->removed_ud = ud;
-	/* An ADD_ONION may be in flight, too: then this comes behind it. */
-	o->step = connected && !o->invalid ? ONION_DELETING : ONION_GONE;
-	if (!connected && cut && o->ever && t->status.mode != TOR_MODE_MANAGED) {
-		o->step = ONION_LISTING; /* when that tor is back */
-	}
-	tor_wake(t);
-}
-
-/* One entry an address is enough, however often its service comes and goes without a tor. */
-static bool will_be_cut(const struct tor *t, const char *address)
-{
-	list_for_each (it, &t->removals) {
-		const struct onion *o = list_entry(it, const struct onion, link);
-
-		if (o->step == ONION_LISTING && strcmp(o->address, address) == 0) {
-			return true;
-		}
-	}
-	return false;
-}
-
-void tor_cut_circuits(struct tor *t, const char *address)
-{
-	/* A tor of our own that is not there takes its circuits with it. */
-	bool none = t->status.mode == TOR_MODE_MANAGED && t->status.state != TOR_READY;
-
-	if (t->stopping || none || !address_valid(address) || will_be_cut(t, address)) {
-		return;
-	}
-	struct onion *o = xnew(struct onion);
-
-	o->tor = t;
-	memcpy(o->address, address, ONION_ADDRESS_LEN);
-	o->cut = o->ever = true;
-	o->step = ONION_LISTING;
-	list_append(&t->removals, &o->link);
-	tor_wake(t);
-}
-
-static void on_deleted(void *ud, const struct ctl_reply *reply)
-{
-	struct onion *o = ud;
-
-	(void)reply; /* 552: it was not there */
-	o->step = o->cut && o->ever ? ONION_LISTING : ONION_GONE;
-	tor_wake(o->tor);
-	tor_pump(o->tor);
-}
-
-/* A line of circuit-status (control-spec section 4.1.1): "ID STATUS PATH KEY=VALUE..." */
-static void note_circuit(struct onion *o, struct span line)
-{
-	struct span rest = line, id;
-
-	if (span_eq(ctl_value(line, "PURPOSE"), SPAN("HS_SERVICE_REND")) &&
-	    span_eq(ctl_value(line, "REND_QUERY"), span_str(o->address)) &&
-	    ctl_next_word(&rest, &id)) {
-		buf_add_span(&o->circuits, id);
-		buf_add_char(&o->circuits, '\n');
-	}
-}
-
-/* One list of all circuits serves everybody who waits for one. */
-static void on_listed(void *ud, const struct ctl_reply *reply)
-{
-	struct tor *t = ud;
-	struct span all = SPAN_NONE;
-
-	ctl_getinfo(reply, "circuit-status", &all);
-	list_for_each (it, &t->removals) {
-		struct onion *o = list_entry(it, struct onion, link);
-		struct span lines = all;
-
-		if (o->step != ONION_LISTED) {
+		if (!wants_add(o, now) || handoff_take_onion(o)) {
 			continue;
 		}
-		while (lines.n) {
-			note_circuit(o, span_cut(&lines, '\n'));
+		if (!onions_send_removal(t)) { /* what stands in its way goes first */
+			send_add(o);
 		}
-		o->step = o->circuits.len ? ONION_CLOSING : ONION_GONE;
-	}
-	tor_wake(t);
-	tor_pump(t);
-}
-
-static void send_list(struct tor *t)
-{
-	list_for_each (it, &t->removals) {
-		struct onion *o = list_entry(it, struct onion, link);
-
-		if (o->step == ONION_LISTING) {
-			o->step = ONION_LISTED;
-			o->circuits_done = 0;
-			buf_clear(&o->circuits);
-		}
-	}
-	ctl_sendf(t->conn, on_listed, t, "GETINFO circuit-status");
-}
-
-static void on_circuit_closed(void *ud, const struct ctl_reply *reply)
-{
-	struct onion *o = ud;
-
-	(void)reply; /* 552: it closed by itself */
-	if (o->circuits_done == o->circuits.len) {
-		o->step = ONION_GONE;
-		tor_wake(o->tor);
-	}
-	tor_pump(o->tor);
-}
-
-static void send_close(struct onion *o)
-{
-	struct span rest = span_from(buf_span(&o->circuits), o->circuits_done);
-	struct span id = span_cut(&rest, '\n');
-
-	o->circuits_done += id.n + 1;
-	ctl_sendf(o->tor->conn, on_circuit_closed, o, "CLOSECIRCUIT %.*s", SPAN_ARG(id));
-}
-
-static struct onion *first_at(const struct tor *t, enum onion_step step)
-{
-	list_for_each (it, &t->removals) {
-		struct onion *o = list_entry(it, struct onion, link);
-
-		if (o->step == step) {
-			return o;
-		}
-	}
-	return NULL;
-}
-
-/* All are deleted before circuits are asked for: none comes to be behind the list. */
-bool onions_send_removal(struct tor *t)
-{
-	struct onion *o = first_at(t, ONION_DELETING);
-
-	if (o) {
-		ctl_sendf(t->conn, on_deleted, o, "DEL_ONION %s", o->address);
 		return true;
 	}
-	if (first_at(t, ONION_LISTING)) {
-		send_list(t);
-		return true;
-	}
-	o = first_at(t, ONION_CLOSING);
-	if (o) {
-		send_close(o);
-	}
-	return o != NULL;
+	return false;
 }
 
 /* --- what happens --- */
@@ -548,11 +347,12 @@ void onions_event(struct tor *t, const struct desc_event *e)
 	if (o->track.published) {
 		char *reason = o->pow && t->no_pow ? take_ptr(o->reason) : NULL;
 
-		set_state(o, ONION_PUBLISHED, reason);
+		onion_set_state(o, ONION_PUBLISHED, reason);
 	} else if (o->state == ONION_PUBLISHING) {
-		set_state(o, ONION_PUBLISHING,
-			  xstrdup("every directory of the network refused the descriptor so far; "
-				  "tor goes on trying"));
+		onion_set_state(
+			o, ONION_PUBLISHING,
+			xstrdup("every directory of the network refused the descriptor so far; "
+				"tor goes on trying"));
 	}
 }
 
@@ -584,7 +384,7 @@ static void check_stalled(struct onion *o, uint64_t now)
 
 	if (o->with_tor && o->state == ONION_PUBLISHING && t->network_since &&
 	    now - since >= t->times.stall) {
-		set_state(o, ONION_STALLED, why_stalled(o));
+		onion_set_state(o, ONION_STALLED, why_stalled(o));
 	}
 }
 
@@ -592,6 +392,7 @@ void onions_tick(struct tor *t)
 {
 	uint64_t now = ev_now_ms(t->ev);
 
+	handoff_tick(t, now);
 	list_for_each (it, &t->onions) {
 		check_stalled(list_entry(it, struct onion, link), now);
 	}
@@ -599,6 +400,9 @@ void onions_tick(struct tor *t)
 
 bool onions_unsettled(const struct tor *t)
 {
+	if (removals_first_at(t, ONION_INHERITED)) {
+		return true;
+	}
 	list_for_each (it, &t->onions) {
 		const struct onion *o = list_entry(it, struct onion, link);
 
@@ -618,18 +422,8 @@ static void onion_lost(struct onion *o, const char *why)
 	o->retry_delay = 0;
 	o->collides_since = 0;
 	if (o->state != ONION_FAILED) {
-		set_state(o, ONION_WANTED, why ? xstrdup(why) : NULL);
+		onion_set_state(o, ONION_WANTED, why ? xstrdup(why) : NULL);
 	}
-}
-
-/* Circuits of a tor that lives on are still to be closed once it is back. */
-static void removal_lost(struct onion *o)
-{
-	if (o->step == ONION_GONE) {
-		return;
-	}
-	o->step = o->cut && o->ever && o->tor->status.mode != TOR_MODE_MANAGED ? ONION_LISTING
-									       : ONION_GONE;
 }
 
 void onions_lost(struct tor *t)
@@ -637,9 +431,7 @@ void onions_lost(struct tor *t)
 	list_for_each (it, &t->onions) {
 		onion_lost(list_entry(it, struct onion, link), t->link_problem);
 	}
-	list_for_each (it, &t->removals) {
-		removal_lost(list_entry(it, struct onion, link));
-	}
+	removals_lost(t);
 	tor_wake(t);
 }
 
@@ -657,39 +449,16 @@ static struct onion *next_changed(struct tor *t)
 	return NULL;
 }
 
-/* One that is over, or whose owner need not wait until tor is back. */
-static struct onion *next_removed(struct tor *t)
-{
-	list_for_each (it, &t->removals) {
-		struct onion *o = list_entry(it, struct onion, link);
-
-		/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): what is freed has left the list */
-		if (o->step == ONION_GONE || (o->removed && t->status.state != TOR_READY)) {
-			return o;
-		}
-	}
-	return NULL;
-}
-
 void onions_tell(struct tor *t)
 {
 	struct onion *o;
 
-	while ((o = next_removed(t))) {
-		void (*removed)(void *) = o->removed;
-		void *ud = o->removed_ud;
-
-		o->removed = NULL;
-		if (o->step == ONION_GONE) {
-			onion_free(o);
-		}
-		if (removed) {
-			removed(ud);
-		}
-	}
+	removals_tell(t);
 	while (!t->stopping && (o = next_changed(t))) {
 		o->changed = false;
-		o->cb(o->ud, o->state, o->reason);
+		if (o->cb) {
+			o->cb(o->ud, o->state, o->reason);
+		}
 	}
 }
 

@@ -27,6 +27,7 @@ const struct tor_times tor_default_times = {
 	.slow_retry = 30000,
 	.beat = 30000,
 	.tick = 200,
+	.heir = 60000,
 };
 
 static const char *const state_names[] = {
@@ -171,7 +172,8 @@ void tor_pump(struct tor *t)
 	if (!tor_can_send(t)) {
 		return;
 	}
-	if (bridges_send(t) || onions_send_removal(t) || keys_send(t) || onions_send_add(t)) {
+	if (bridges_send(t) || onions_send_removal(t) || handoff_send(t) || keys_send(t) ||
+	    onions_send_add(t)) {
 		return;
 	}
 	send_beat(t);
@@ -287,6 +289,7 @@ struct tor *tor_new(struct ev *ev, const struct tor_config *config, const struct
 		.peer_uid = (uid_t)-1,
 	};
 	t->health = HEALTH_INIT;
+	t->handoff.fd = -1;
 	list_init(&t->onions);
 	list_init(&t->removals);
 	list_init(&t->keys);
@@ -321,6 +324,7 @@ static void tor_free(struct tor *t)
 				       c->torrc,   c->data_dir,      c->runtime_dir};
 
 	onions_free(t);
+	close_fdp(&t->handoff.fd);
 	for (size_t i = 0; i < ARRAY_SIZE(strings); i++) {
 		free((char *)(uintptr_t)strings[i]);
 	}

@@ -69,6 +69,18 @@ void tor_hold(struct tor *t, const char *why);
 const struct tor_status *tor_status(const struct tor *t);
 const char *tor_state_name(enum tor_state state);
 const char *tor_mode_name(enum tor_mode mode);
+/*
+ * A daemon that another one follows leaves its connection to tor, and with it the
+ * onions, which tor takes down when that closes. In this order: onion_leave of each that is
+ * to stay, tor_leave, in its callback the descriptor to a safe place, tor_stop.
+ * false: there is nothing to leave. true: left comes once; fd -1: there was not, after all.
+ * fd is the callee's.
+ */
+typedef void tor_left_fn(void *ud, int fd);
+bool tor_leave(struct tor *t, tor_left_fn *left, void *ud);
+/* What tor_leave has left in a process before this one. Before tor_start; fd is taken. */
+void tor_inherit(struct tor *t, int fd);
+
 /* Takes down the onions, ends a managed tor, frees t, then calls stopped. */
 void tor_stop(struct tor *t, void (*stopped)(void *ud), void *ud);
 
@@ -116,6 +128,7 @@ struct onion_spec {
 	unsigned n_clients;           /* 0: public; at most ONION_CLIENTS_MAX */
 	bool pow;
 	unsigned max_streams; /* per rendezvous circuit; 0: tor's default (no limit) */
+	uint64_t left; /* as onion_leave has said when an earlier daemon left it; 0: none did */
 };
 
 /*
@@ -145,6 +158,12 @@ enum onion_state onion_state(const struct onion *o);
  * changed is not called again. o is gone at once for the caller.
  */
 void onion_remove(struct onion *o, bool cut, void (*removed)(void *ud), void *ud);
+/*
+ * Not wanted any more by this daemon, and left with tor for the next one: what its spec has to say
+ * in left, to be the same onion. 0: it is not published, or would not stay; then nothing has
+ * changed. Else o is gone for the caller.
+ */
+uint64_t onion_leave(struct onion *o);
 /*
  * Closes what circuits visitors still have to an earlier onion of this address,
  * before any onion is added from now on: else those whose key was removed since

@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import threading
 
 import pytest
 
@@ -249,6 +250,27 @@ def test_removed_it_leaves_what_is_kept_and_purged_nothing(machine):
         assert not os.path.lexists(machine.tree + path), path
 
 
+def restart_turns_nobody_away(machine, service):
+    """Who comes in between waits; the socket is the same, and tor does not notice."""
+    pids = [machine.property('MainPID', unit) for unit in ('onionshared', 'onionshared-tor')]
+    socket = service['backend'].removeprefix('unix:')
+    visits = (f'while [ ! -e /run/enough ]; do curl -sSf -o /dev/null --unix-socket {socket} '
+              f'{service["url"]}/ || echo failed; done; echo enough')
+    said = []
+    visitors = threading.Thread(
+        target=lambda: said.append(machine.run('sh', '-c', visits, timeout=120)))
+    visitors.start()
+    for _ in range(3):
+        machine.ok('systemctl', 'restart', 'onionshared')
+    assert ctl(machine, 'show', service['name'])['backend'] == service['backend']
+    machine.ok('touch', '/run/enough')
+    visitors.join()
+    assert said[0].out == 'enough\n', said
+    after = [machine.property('MainPID', unit) for unit in ('onionshared', 'onionshared-tor')]
+    assert after[0] != pids[0] and after[1] == pids[1]
+    assert machine.property('NFileDescriptorStore') == '0'  # all of it is in use again
+
+
 def readme_commands():
     """What README has people type on a server, a line each."""
     with open(os.path.join(TOP, 'README.md')) as f:
@@ -286,6 +308,7 @@ def test_what_the_readme_says_is_enough_and_visitors_come_by_tor(machine, packag
         assert got(client, share['url'] + '/download') == 'what is shared\n'
         until(lambda: machine.property('StatusText')
               == 'Tor connected; 2 of 2 services running', 'it says how it stands')
+        restart_turns_nobody_away(machine, share)
     finally:
         machine.run('rm', '/etc/onionshared/torrc.d/network.conf')
         machine.run('systemctl', 'stop', 'onionshared', 'onionshared-tor')

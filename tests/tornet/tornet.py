@@ -145,6 +145,7 @@ class Control:
     """A synchronous control connection (control-spec), for the tests' own use."""
 
     def __init__(self, path, cookie_file):
+        self.events = []  # that came before the replies so far
         self._sock = socket.socket(socket.AF_UNIX)
         self._sock.settimeout(30)
         try:
@@ -166,6 +167,7 @@ class Control:
                 raise TorNetError("the control connection ended")
             text = raw.decode("utf-8", "replace").rstrip("\r\n")
             if text.startswith("6"):
+                self.events.append(text)
                 continue
             lines.append(text[4:])
             if text[3:4] == "+":

@@ -221,6 +221,24 @@ static inline void fake_del_onion(struct fake_conn *c, const char *address)
 	fake_say(c, "250 OK\r\n");
 }
 
+/* One stands in the line, several in a block, as tor has it. */
+static inline void fake_list_onions(struct fake_conn *c)
+{
+	struct span rest = buf_span(&c->fake->onions);
+	bool block = rest.n > ONION_ADDRESS_LEN + 1;
+	struct buf b = BUF_INIT;
+
+	buf_add_str(&b, block ? "250+onions/current=\r\n" : "250-onions/current=");
+	while (rest.n) {
+		struct span line = span_cut(&rest, '\n');
+
+		buf_printf(&b, SPAN_FMT "\r\n", SPAN_ARG(line));
+	}
+	buf_add_str(&b, block ? ".\r\n250 OK\r\n" : "250 OK\r\n");
+	fake_say(c, b.p);
+	buf_done(&b);
+}
+
 static inline void fake_info(struct fake_conn *c, const char *line)
 {
 	char phase[160] = "";
@@ -231,6 +249,10 @@ static inline void fake_info(struct fake_conn *c, const char *line)
 		 c->fake->progress);
 	if (strstr(line, "circuit-status")) {
 		fake_say(c, "250-circuit-status=\r\n250 OK\r\n");
+		return;
+	}
+	if (strstr(line, "onions/current")) {
+		fake_list_onions(c);
 		return;
 	}
 	if (strstr(line, " version")) {

@@ -33,7 +33,8 @@ struct fixture {
 	uint64_t deadline;
 	unsigned command_ms; /* until tor's silence is a loss: long, unless a test waits for it */
 	struct seen seen[MANY];
-	unsigned removed, keys, key_errors;
+	int left_fd;
+	unsigned removed, keys, key_errors, lefts;
 	char *key_error;
 	enum error_kind key_error_kind;
 	/* for scripts */
@@ -201,7 +202,7 @@ static void on_onion(void *ud, enum onion_state state, const char *reason)
 	s->told++;
 }
 
-static void add_with(struct fixture *f, unsigned i, unsigned n_clients, bool pow)
+static void add_spec(struct fixture *f, unsigned i, unsigned n_clients, bool pow, uint64_t left)
 {
 	static const uint8_t clients[ONION_CLIENTS_MAX + 1][32];
 	const struct onion_spec spec = {
@@ -211,9 +212,20 @@ static void add_with(struct fixture *f, unsigned i, unsigned n_clients, bool pow
 		.clients = clients,
 		.n_clients = n_clients,
 		.pow = pow,
+		.left = left,
 	};
 
 	f->seen[i].onion = tor_onion_add(f->tor, &spec, on_onion, &f->seen[i]);
+}
+
+static void add_with(struct fixture *f, unsigned i, unsigned n_clients, bool pow)
+{
+	add_spec(f, i, n_clients, pow, 0);
+}
+
+static void add_left(struct fixture *f, unsigned i, unsigned n_clients, uint64_t left)
+{
+	add_spec(f, i, n_clients, false, left);
 }
 
 static void add(struct fixture *f, unsigned i)
@@ -1282,6 +1294,142 @@ static void so_many_keys_wait_and_no_more(void **state)
 	assert_int_equal(f->key_errors, TOR_KEY_REQS_MAX + 1);
 }
 
+/* --- from one daemon to the next --- */
+
+static void on_left(void *ud, int fd)
+{
+	struct fixture *f = ud;
+
+	f->left_fd = fd;
+	f->lefts++;
+}
+
+/* Up to what onion 0 was, in *ret; its connection is in f->left_fd, and nobody has it. */
+static void leave_one(struct fixture *f, uint64_t *ret)
+{
+	begin(f);
+	add(f, 0);
+	RUN_UNTIL(f, f->seen[0].state == ONION_PUBLISHING);
+	assert_int_equal(onion_leave(f->seen[0].onion), 0); /* not published yet */
+	event_of(f, 0, "UPLOAD", 1, "DESC=one");
+	event_of(f, 0, "UPLOADED", 1, "");
+	RUN_UNTIL(f, f->seen[0].state == ONION_PUBLISHED);
+	*ret = onion_leave(f->seen[0].onion);
+	assert_int_not_equal(*ret, 0);
+	assert_true(tor_leave(f->tor, on_left, f));
+	RUN_UNTIL(f, f->lefts == 1);
+	assert_true(f->left_fd >= 0 && said(f, "\nSETEVENTS\n"));
+	f->seen[0] = (struct seen){.reason = f->seen[0].reason};
+	crypto_random(f->seen[0].key, ONION_KEY_SIZE);
+	stop(f);
+}
+
+static void heir(struct fixture *f, unsigned heir_ms)
+{
+	const struct tor_config config = {.mode = TOR_MODE_SYSTEM, .control = f->control};
+
+	make(f, &config);
+	f->tor->times.heir = heir_ms;
+	tor_inherit(f->tor, f->left_fd);
+	tor_start(f->tor);
+}
+
+static void an_onion_that_is_left_stays_for_the_next_daemon(void **state)
+{
+	struct fixture *f = *state;
+	struct seen before = f->seen[0];
+	uint64_t left;
+
+	leave_one(f, &left);
+	heir(f, 60000);
+	f->seen[0] = before;
+	add_left(f, 0, 0, left);
+	RUN_UNTIL(f, f->seen[0].state == ONION_PUBLISHED);
+	assert_int_equal(f->fake.connects, 1);
+	assert_int_equal(f->fake.adds, 1);
+	/* From then on it is as any other: lost with the connection, and added again. */
+	fake_hang_up_all(&f->fake);
+	RUN_UNTIL(f, f->fake.adds == 2);
+	assert_int_equal(f->fake.dels, 0);
+}
+
+static void an_onion_that_is_to_be_another_is_made_anew(void **state)
+{
+	struct fixture *f = *state;
+	struct seen before = f->seen[0];
+	uint64_t left;
+
+	leave_one(f, &left);
+	heir(f, 60000);
+	f->seen[0] = before;
+	add_left(f, 0, 1, left); /* with a key of somebody's now */
+	RUN_UNTIL(f, f->fake.adds == 2);
+	assert_int_equal(f->fake.dels, 1);
+	/* Whoever came in without one is sent out before. */
+	const char *circuits = strstr(f->fake.log.p, "GETINFO circuit-status");
+
+	assert_non_null(circuits);
+	assert_non_null(strstr(circuits, "ADD_ONION"));
+}
+
+static void onions_that_nobody_wants_any_more_go(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t left;
+
+	buf_printf(&f->fake.onions, "%s\nnot-an-address\n", f->seen[1].address);
+	leave_one(f, &left);
+	heir(f, 50);
+	RUN_UNTIL(f, f->fake.dels == 2);
+	assert_int_equal(f->fake.connects, 1);
+}
+
+static void what_is_left_to_another_tor_is_not_used(void **state)
+{
+	struct fixture *f = *state;
+	uint64_t left;
+	int fds[2];
+
+	leave_one(f, &left);
+	close(f->left_fd);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+	f->left_fd = fds[0];
+	heir(f, 60000);
+	RUN_UNTIL(f, state_of(f) == TOR_READY);
+	assert_int_equal(f->fake.connects, 2);
+	close(fds[1]);
+}
+
+static void a_tor_that_is_gone_by_then_is_connected_to_anew(void **state)
+{
+	struct fixture *f = *state;
+	struct seen before = f->seen[0];
+	uint64_t left;
+
+	leave_one(f, &left);
+	fake_hang_up_all(&f->fake);
+	heir(f, 60000);
+	f->seen[0] = before;
+	add_left(f, 0, 0, left);
+	RUN_UNTIL(f, f->seen[0].state == ONION_PUBLISHING);
+	assert_int_equal(f->fake.connects, 2);
+	assert_int_equal(f->fake.adds, 2);
+}
+
+static void a_loss_while_leaving_leaves_nothing(void **state)
+{
+	struct fixture *f = *state;
+
+	begin(f);
+	assert_false(tor_leave(f->tor, on_left, f)); /* there is no connection yet */
+	RUN_UNTIL(f, state_of(f) == TOR_READY);
+	script(f, "SETEVENTS", "");
+	f->hang_up_after = true;
+	assert_true(tor_leave(f->tor, on_left, f));
+	RUN_UNTIL(f, f->lefts == 1);
+	assert_int_equal(f->left_fd, -1);
+}
+
 /* --- stopping --- */
 
 static void stopping_at_any_step_answers_everybody_once(void **state)
@@ -1364,6 +1512,12 @@ int main(void)
 		T(a_key_that_is_none_or_in_use_is_told_so),
 		T(a_cancelled_key_is_never_told),
 		T(so_many_keys_wait_and_no_more),
+		T(an_onion_that_is_left_stays_for_the_next_daemon),
+		T(an_onion_that_is_to_be_another_is_made_anew),
+		T(onions_that_nobody_wants_any_more_go),
+		T(what_is_left_to_another_tor_is_not_used),
+		T(a_tor_that_is_gone_by_then_is_connected_to_anew),
+		T(a_loss_while_leaving_leaves_nothing),
 		T(stopping_at_any_step_answers_everybody_once),
 		T(stopping_before_the_start_is_fine),
 #undef T
