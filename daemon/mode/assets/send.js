@@ -9,7 +9,8 @@
 
 (() => {
 const MiB = 1024 * 1024;
-const WHOLE_MAX = 8 * MiB;           // larger ones go in pieces
+const WHOLE_MAX = MiB;               // larger ones go in pieces
+const BARS_MAX = 50;                 // other files share the last one
 const PIECE_MIN = MiB / 4, PIECE_FIRST = MiB, PIECE_MAX = 8 * MiB;
 const QUICK_MS = 4000, SLOW_MS = 15000; // a piece that took less, more: the next is another size
 const ANSWER_MS = 150000;            // then a request is taken for lost
@@ -20,6 +21,7 @@ let running = null;
 
 class Cancelled extends Error {}
 class Final extends Error {}         // its message is for people; trying again does not help
+class Busy extends Error {}          // nothing was kept, and a later attempt may do
 
 /* --- the page --- */
 
@@ -53,15 +55,46 @@ function button(upload, text, click) {
 	return b;
 }
 
+/* {from, to}: where in the body it is what the bar tells of. */
+function addBar(upload, name, from, to) {
+	const bar = element("progress");
+
+	bar.max = Math.max(to - from, 1);
+	bar.value = 0;
+	bar.setAttribute("aria-label", name);
+	upload.bars.push({bar, from});
+	return bar;
+}
+
+/* One for each file; for a message alone one too. */
+function addBars(upload) {
+	const files = upload.files, rest = files.slice(BARS_MAX - 1);
+
+	upload.bars = [];
+	upload.box = element(files.length > 1 ? "ul" : "div");
+	if (files.length <= 1) {
+		const at = files[0] || {from: 0, to: upload.body.size};
+
+		upload.box.append(addBar(upload, upload.name, at.from, at.to));
+		return;
+	}
+	const shown = rest.length > 1 ? files.slice(0, BARS_MAX - 1).concat({
+		name: rest.length + " more", from: rest[0].from, to: rest[rest.length - 1].to}) : files;
+
+	for (const file of shown) {
+		const row = element("li", "", file.name);
+
+		row.append(addBar(upload, file.name, file.from, file.to));
+		upload.box.append(row);
+	}
+}
+
 function addItem(upload) {
 	upload.item = element("li");
 	upload.item.append(element("b", "", upload.name));
-	upload.bar = element("progress");
-	upload.bar.max = upload.body.size;
-	upload.bar.value = 0;
-	upload.bar.setAttribute("aria-label", upload.name);
+	addBars(upload);
 	upload.state = element("p");
-	upload.item.append(upload.bar, upload.state);
+	upload.item.append(upload.box, upload.state);
 	upload.button = button(upload, "Cancel", () => cancel(upload));
 	list.hidden = false;
 	list.prepend(upload.item);
@@ -75,18 +108,21 @@ function say(upload, text, loud) {
 	}
 }
 
-function showBar(upload, n) {
-	if (n === undefined) {
-		upload.bar.removeAttribute("value");
-	} else {
-		upload.bar.value = n;
+/* n bytes of the body; undefined: nobody knows. */
+function showBars(upload, n) {
+	for (const {bar, from} of upload.bars) {
+		if (n === undefined) {
+			bar.removeAttribute("value");
+		} else {
+			bar.value = Math.min(Math.max(n - from, 0), bar.max);
+		}
 	}
 }
 
 function close(upload, kind, text) {
 	const had = document.activeElement === upload.button;
 
-	upload.bar.remove();
+	upload.box.remove();
 	upload.button.remove();
 	upload.item.classList.add(kind);
 	say(upload, text, true);
@@ -105,19 +141,30 @@ function quoted(name) {
 function makeBody(files, text) {
 	const random = crypto.getRandomValues(new Uint32Array(4));
 	const boundary = "----onionshare" + Array.from(random, n => n.toString(36)).join("");
-	const parts = [];
-	const add = (disposition, content) => parts.push(
-		"--" + boundary + "\r\nContent-Disposition: form-data; " + disposition + "\r\n\r\n",
-		content, "\r\n");
+	const parts = [], places = [];
+	let at = 0;
+	const put = content => {
+		const part = new Blob([content]);
+
+		parts.push(part);
+		at += part.size;
+	};
+	const add = (disposition, content) => {
+		put("--" + boundary + "\r\nContent-Disposition: form-data; " + disposition + "\r\n\r\n");
+		put(content);
+		put("\r\n");
+	};
 
 	for (const file of files) {
 		add('name="file[]"; filename="' + quoted(file.name) + '"', file);
+		places.push({name: file.name, from: at - 2 - file.size, to: at - 2});
 	}
 	if (text) {
 		add('name="text"', text.replace(/\r\n|\r|\n/g, "\r\n"));
 	}
 	parts.push("--" + boundary + "--\r\n");
-	return {body: new Blob(parts), type: "multipart/form-data; boundary=" + boundary};
+	return {body: new Blob(parts), type: "multipart/form-data; boundary=" + boundary,
+		files: places};
 }
 
 async function read(upload, from, to) {
@@ -139,9 +186,25 @@ function answerOf(status, text) {
 			form.hidden = true; // the service stops
 		}
 
-		return {ok: !json.error_flashes, text: (json.error_flashes || json.info_flashes).join(" ")};
+		return {ok: !json.error_flashes, again: status >= 500,
+			text: (json.error_flashes || json.info_flashes).join(" ")};
 	} catch {
 		throw new Final("The service gave an answer that could not be understood (" + status + ").");
+	}
+}
+
+/* Says of what came that it was too slow, or that there is no place for it now? */
+function throwIfBusy(status, text) {
+	if (status === 408) {
+		throw new Busy("It came too slowly.");
+	}
+	if (status === 503) {
+		let why = "The service is busy.";
+
+		try {
+			why = JSON.parse(text).error_flashes.join(" ");
+		} catch { /* one of the pages for everybody */ }
+		throw new Busy(why);
 	}
 }
 
@@ -189,21 +252,17 @@ async function pause(upload, failures, text) {
 function showArrived(upload, at, end) {
 	const total = upload.body.size;
 
-	showBar(upload, at);
+	showBars(upload, at);
 	say(upload, size(at) + " of " + size(total) + " arrived. " + (end === total
 		? "The rest is travelling through Tor; please keep this page open."
 		: "More is travelling through Tor."), end === total);
 }
 
-class Busy extends Error {}          // an answer, but not now
-
 async function create(upload) {
 	const r = await request(upload, "POST", "/upload-ajax", {"Content-Type": upload.type,
 		"Upload-Complete": "?0", "Upload-Length": String(upload.body.size)}, "");
 
-	if (r.status === 503) {
-		throw new Busy();
-	}
+	throwIfBusy(r.status, r.text);
 	if (r.status !== 201) {
 		return answerOf(r.status, r.text);
 	}
@@ -216,9 +275,7 @@ async function create(upload) {
 async function askOffset(upload) {
 	const r = await request(upload, "HEAD", upload.url, {});
 
-	if (r.status === 503) {
-		throw new Busy();
-	}
+	throwIfBusy(r.status, r.text);
 	if (r.status === 404) {
 		upload.url = null;
 		say(upload, "The service has started anew. Sending again from the beginning.", true);
@@ -240,9 +297,7 @@ async function sendPiece(upload) {
 		"Content-Type": "application/partial-upload", "Upload-Offset": String(upload.at),
 		"Upload-Complete": upload.final ? "?1" : "?0"}, bytes);
 
-	if (r.status === 503 || r.status === 408) {
-		throw new Busy();
-	}
+	throwIfBusy(r.status, r.text);
 	if (r.status === 409) {
 		throw new Error("out of step");
 	}
@@ -299,8 +354,7 @@ async function sendPieces(upload) {
 			}
 			upload.sure = false;
 			upload.piece = Math.max(upload.piece / 2, PIECE_MIN);
-			await pause(upload, ++failures, e instanceof Busy
-				? "The service is busy."
+			await pause(upload, ++failures, e instanceof Busy ? e.message
 				: "The connection broke.");
 		}
 	}
@@ -310,11 +364,11 @@ async function sendPieces(upload) {
 
 function showHanded(upload, n) {
 	if (n < upload.body.size) {
-		showBar(upload, n);
+		showBars(upload, n);
 		say(upload, size(n) + " of " + size(upload.body.size) + " handed to Tor.");
 	} else {
 		upload.final = true;
-		showBar(upload);
+		showBars(upload);
 		say(upload, "Still travelling through Tor; please keep this page open.", true);
 	}
 }
@@ -343,10 +397,16 @@ async function sendWhole(upload) {
 	for (let failures = 1;; failures++) {
 		const xhr = await post(upload, bytes);
 
-		if (xhr.status !== 503) {
+		try {
+			throwIfBusy(xhr.status, xhr.responseText);
 			return answerOf(xhr.status, xhr.responseText);
+		} catch (e) {
+			if (!(e instanceof Busy)) {
+				throw e;
+			}
+			upload.final = false;
+			await pause(upload, failures, e.message);
 		}
-		await pause(upload, failures, "The service is busy.");
 	}
 }
 
@@ -383,6 +443,9 @@ async function send(upload) {
 		const answer = await (upload.body.size > WHOLE_MAX ? sendPieces : sendWhole)(upload);
 
 		close(upload, answer.ok ? "info" : "error", answer.text);
+		if (!answer.ok && answer.again) {
+			offerAgain(upload);
+		}
 	} catch (e) {
 		if (e instanceof Cancelled) {
 			close(upload, "error", upload.final
@@ -404,7 +467,7 @@ async function sendNext() {
 }
 
 function begin(name, content) {
-	const upload = {name, body: content.body, type: content.type};
+	const upload = {name, body: content.body, type: content.type, files: content.files};
 
 	addItem(upload);
 	say(upload, "Waiting for the one before.");
@@ -424,6 +487,9 @@ form.addEventListener("submit", event => {
 	event.preventDefault();
 	if (message) {
 		names.unshift("Message");
+	}
+	if (names.length > 4) {
+		names.splice(3, names.length, (names.length - 3) + " more");
 	}
 	begin(names.join(", "), makeBody(chosen, message));
 	form.reset();
