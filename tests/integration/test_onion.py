@@ -4,12 +4,13 @@ import os
 import re
 import signal
 import subprocess
+import threading
 import time
 
 import pytest
 
 import shapes
-from lib import proc
+from lib import http, proc
 from lib.daemon import Daemon
 from lib.waiting import until
 
@@ -388,3 +389,62 @@ def test_a_scheduled_service_has_its_address_and_nobody_behind_it(tor_daemon, to
     tornet.clients[0].forget()
     tor_daemon.until_state(name, 'running', seconds=LONG)
     assert reached(tornet.clients[0], service, '/download') == b'data'
+
+
+def versions(daemon, name, n):
+    """Folders whose files tell the same version, line by line."""
+    for i in range(n):
+        for f in range(6):
+            daemon.file(f'{name}/v{i}/f{f}', b'%d\n' % i * (1000 + 8_000 * f))
+    return [os.path.join(daemon.content, name, f'v{i}') for i in range(n)]
+
+
+class Reader(threading.Thread):
+    """Reads a website's files, one after the other, and finds each of them of one version."""
+
+    def __init__(self, address, host, over):
+        super().__init__()
+        self.address, self.host, self.over = address, host, over
+        self.count, self.fault, self.seen = 0, None, set()
+
+    def run(self):
+        try:
+            with http.Connection(self.address, self.host, timeout=LONG) as c:
+                while not self.over.is_set():
+                    f = self.count % 6
+                    reply = c.request(target=f'/f{f}')
+                    lines = reply.body.split(b'\n')[:-1]
+                    assert reply.status == 200 and len(lines) == 1000 + 8_000 * f, reply
+                    assert len(set(lines)) == 1, set(lines)
+                    self.seen.add(lines[0])
+                    self.count += 1
+        except Exception as e:  # told below, whatever it is
+            self.fault = e
+
+
+def test_a_hundred_replacements_while_sixteen_read_through_tor_and_beside_it(
+        tor_daemon, tornet, name):
+    folders = versions(tor_daemon, name, 3)
+    tor_daemon.json('create', 'website', name, folders[0], '--public')
+    service = tor_daemon.json('start', name, timeout=LONG * 2)
+    client, host = tornet.clients[0], service['onion'] + '.onion'
+    reached(client, service, '/f0')
+    over = threading.Event()
+    behind = [Reader(f'socks:{client.socks_port}:{host}', host, over) for _ in range(8)]
+    beside = [Reader(service['backend'], host, over) for _ in range(8)]
+    for reader in behind + beside:
+        reader.start()
+    n = 0
+    try:
+        with tor_daemon.varlink() as v:
+            until(lambda: all(r.count or r.fault for r in behind + beside), 'all read', LONG)
+            # Those behind Tor are slower: on until they have seen some of it.
+            while n < 100 or not all(r.count >= 20 or r.fault for r in behind):
+                n += 1
+                v.call('Publish', {'name': name, 'paths': [folders[n % 3]]})
+    finally:
+        over.set()
+        for reader in behind + beside:
+            reader.join()
+    assert [r.fault for r in behind + beside if r.fault] == []
+    assert n >= 100 and all(len(r.seen) == 3 for r in behind + beside)

@@ -39,8 +39,30 @@ class Response:
         return f'<{self.status} {self.reason} {self.headers} {self.body[:80]!r}…>'
 
 
+def _connect_by_socks(address, timeout):
+    _, port, host = address.split(':')
+    s = socket.create_connection(('127.0.0.1', int(port)), timeout)
+    try:
+        s.sendall(b'\5\1\0' + b'\5\1\0\3' + bytes([len(host)]) + host.encode() + b'\0\x50')
+        answer = b''
+        while len(answer) < 12:
+            data = s.recv(12 - len(answer))
+            if not data:
+                raise ConnectionError('the proxy hung up')
+            answer += data
+        if answer[:4] != b'\5\0\5\0':
+            raise ConnectionError(f'the proxy refused: {answer}')
+    except BaseException:
+        s.close()
+        raise
+    return s
+
+
 def connect(address, timeout=TIMEOUT):
-    """address: a service's backend, unix:PATH or tcp:HOST:PORT, or a Unix socket's path."""
+    """address: a service's backend, unix:PATH or tcp:HOST:PORT, or a Unix socket's path; or
+    socks:PORT:HOST, port 80 of a host behind a SOCKS proxy on the loopback."""
+    if address.startswith('socks:'):
+        return _connect_by_socks(address, timeout)
     if address.startswith('tcp:'):
         _, host, port = address.split(':')
         s = socket.create_connection((host, int(port)), timeout)
