@@ -316,6 +316,78 @@ static void start_and_tell(struct ctl *ctl, const struct gathered *g, json_t *se
 	out_note("Stop them where they came from: an address cannot be served at two places.");
 }
 
+/* --- OnionShare's settings --- */
+
+/* What only the admin can do, for it is the daemon's configuration. */
+static void tell_settings(const struct gathered *g)
+{
+	const struct settings *s = &g->settings;
+	struct span rest = buf_span(&s->conf);
+
+	if (out_is_json()) {
+		return;
+	}
+	out_note("For the daemon's configuration, onionshared.conf(5):");
+	while (rest.n) {
+		struct span line = span_cut(&rest, '\n');
+
+		out_line(SPAN_FMT, SPAN_ARG(line));
+	}
+}
+
+static json_t *settings_json(const struct settings *s)
+{
+	return json_pack("{s:s, s:I}", "configuration", s->conf.p, "bridges",
+			 (json_int_t)s->bridges.n);
+}
+
+static int set_bridges(struct ctl *ctl, const struct settings *s, struct error *err)
+{
+	json_t *lines = json_array(), *reply = NULL;
+
+	for (size_t i = 0; i < s->bridges.n; i++) {
+		json_array_append_new(lines, json_string(s->bridges.lines[i]));
+	}
+	int r = ctl_call(ctl, "BridgesSet", json_pack("{s:o}", "bridges", lines), &reply, err);
+
+	json_decref(reply);
+	return r;
+}
+
+/* There are no services to tell of. */
+static void tell_settings_only(const struct gathered *g)
+{
+	if (out_is_json()) {
+		json_t *o = settings_json(&g->settings);
+
+		out_json(o);
+		json_decref(o);
+	}
+}
+
+/* Bridges go before any service is made: none shall be up without them. */
+static int take_settings(struct ctl *ctl, const struct gathered *g, bool dry_run, struct error *err)
+{
+	const struct settings *s = &g->settings;
+	int r = 0;
+
+	if (s->bridges.n && !dry_run) {
+		r = set_bridges(ctl, s, err);
+	}
+	if (r < 0) {
+		error_context(err, "%s", g->settings_from);
+		return r;
+	}
+	tell_settings(g);
+	if (s->bridges.n) {
+		out_note("Bridges %s: %zu.", dry_run ? "that would be set" : "set", s->bridges.n);
+	}
+	for (size_t i = 0; i < s->n_notes; i++) {
+		out_note("%s", s->notes[i]);
+	}
+	return 0;
+}
+
 /* --- the command --- */
 
 static int run_gathered(struct ctl *ctl, struct gathered *g)
@@ -328,13 +400,18 @@ static int run_gathered(struct ctl *ctl, struct gathered *g)
 	if (r == 0) {
 		r = check_all(ctl, g, &err);
 	}
-	if (r == 0 && dry_run) {
+	if (r == 0 && g->settings_from) {
+		r = take_settings(ctl, g, dry_run, &err);
+	}
+	if (r == 0 && g->settings_from && g->n == 0) {
+		tell_settings_only(g);
+	} else if (r == 0 && dry_run) {
 		tell_dry_run(g);
 	} else if (r == 0) {
 		r = make_all(ctl, g, services, &err);
-	}
-	if (r == 0 && !dry_run) {
-		start_and_tell(ctl, g, services);
+		if (r == 0) {
+			start_and_tell(ctl, g, services);
+		}
 	}
 	json_decref(services);
 	return r < 0 ? ctl_fail(&err) : 0;
@@ -366,8 +443,12 @@ const struct command cmd_import = {
 	.summary = "take over services of an export, of OnionShare or tor, at their addresses",
 	.help = "FILE is what 'export' has written, a saved tab of OnionShare's or a file that its "
 		"--persistent has written,\n"
-		"a directory of them (~/.config/onionshare/persistent), or a HiddenServiceDir of\n"
-		"tor's with --as MODE. Address, private keys, title, files and options stay as\n"
+		"a directory of them (~/.config/onionshare/persistent), all of "
+		"~/.config/onionshare,\n"
+		"or a HiddenServiceDir of tor's with --as MODE. Of onionshare.json bridges are "
+		"set,\n"
+		"and what belongs into the daemon's configuration is printed. Address, private "
+		"keys, title, files and options stay as\n"
 		"they were. Everything is checked before anything is made; --dry-run shows it.\n"
 		"Those that were started there, or by OnionShare itself, are started here.\n"
 		"Their files hold secret keys: delete them when the service has moved.",

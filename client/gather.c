@@ -15,9 +15,11 @@
 #include "proto/base/alloc.h"
 #include "proto/base/buf.h"
 
-#define NAME_MAX_LEN 64
-#define CLIENTS_DIR  "authorized_clients"
-#define CLIENTS_MAX  256 /* keys of a service */
+#define NAME_MAX_LEN  64
+#define CLIENTS_DIR   "authorized_clients"
+#define TABS_DIR      "persistent"
+#define SETTINGS_FILE "onionshare.json"
+#define CLIENTS_MAX   256 /* keys of a service */
 
 static int cannot_read(struct error *err, const char *path, int code)
 {
@@ -179,6 +181,8 @@ void gathered_done(struct gathered *g)
 		json_decref(g->all[i].params);
 	}
 	free(g->all);
+	settings_done(&g->settings);
+	free(g->settings_from);
 }
 
 /* The name stays what it was there. */
@@ -232,6 +236,19 @@ static int add_tab(struct gathered *g, const char *path, struct span text, struc
 	return r < 0 ? r : add(g, path, ".json", params, start, err);
 }
 
+static int take_settings(struct gathered *g, const char *path, struct span text, struct error *err)
+{
+	if (g->settings_from) {
+		return error_set(err, EEXIST, "these are settings, and so is %s", g->settings_from);
+	}
+	int r = settings_parse(text, &g->settings, err);
+
+	if (r == 0) {
+		g->settings_from = xstrdup(path);
+	}
+	return r;
+}
+
 static int gather_file(struct gathered *g, const char *path, struct error *err)
 {
 	struct buf text = BUF_INIT, plain = BUF_INIT;
@@ -246,6 +263,8 @@ static int gather_file(struct gathered *g, const char *path, struct error *err)
 		r = r < 0 ? r : add_exported(g, path, buf_span(&plain), err);
 	} else if (exported_is(buf_span(&text))) {
 		r = add_exported(g, path, buf_span(&text), err);
+	} else if (settings_is(buf_span(&text))) {
+		r = take_settings(g, path, buf_span(&text), err);
 	} else {
 		r = add_tab(g, path, buf_span(&text), err);
 	}
@@ -365,8 +384,20 @@ static int gather_tor(struct gathered *g, const char *path, struct error *err)
 	return add(g, path, "", params, false, err);
 }
 
+/* ~/.config/onionshare: settings and, if there are any, saved tabs. */
+static int gather_onionshare(struct gathered *g, const char *path, struct error *err)
+{
+	_cleanup_free_ char *file = below(path, SETTINGS_FILE), *tabs = below(path, TABS_DIR);
+	int r = gather_file(g, file, err);
+
+	return r == 0 && exists(path, TABS_DIR) ? gather_tabs(g, tabs, err) : r;
+}
+
 static int gather_dir(struct gathered *g, const char *path, struct error *err)
 {
+	if (exists(path, SETTINGS_FILE)) {
+		return gather_onionshare(g, path, err);
+	}
 	if (exists(path, "hs_ed25519_secret_key")) {
 		return gather_tor(g, path, err);
 	}

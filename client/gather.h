@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "client/settings.h"
 #include "proto/base/error.h"
 
 #define GATHER_MAX 4096u /* services at once: as many as a daemon has */
@@ -28,11 +29,15 @@ struct gathered {
 	const json_t *paths; /* NULL: what is served where it comes from */
 	/* For files that export has encrypted; borrowed. NULL: the passphrase is asked for. */
 	const char *passphrase_file, *identity_file;
+	/* OnionShare's, if they were among it (settings_from NULL: they were not); owned. */
+	struct settings settings;
+	char *settings_from;
 };
 
 /*
- * What export has written, a saved tab of OnionShare's, a directory of them, or a HiddenServiceDir
- * of tor's: adds it to g. 0, or -errno and err names the file; what was added before stays.
+ * What export has written, a saved tab of OnionShare's, a directory of them, its settings, all of
+ * its folder, or a HiddenServiceDir of tor's: adds it to g. 0, or -errno and err names the file;
+ * what was added before stays.
  */
 int gather(struct gathered *g, const char *path, struct error *err);
 void gathered_done(struct gathered *g);

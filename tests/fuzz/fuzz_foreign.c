@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Files of other programs: what is taken of them fits the method Import, and no other. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "client/foreign.h"
+#include "client/settings.h"
 #include "proto/interface.h"
 #include "proto/options.h"
 #include "proto/validate.h"
@@ -43,6 +45,24 @@ static void try_tor(struct span bytes)
 	error_done(&err);
 }
 
+/* Each line of it is one that the configuration may have, and each bridge one for tor. */
+static void try_settings(struct span bytes)
+{
+	struct settings s = SETTINGS_INIT;
+	struct error err = ERROR_INIT;
+	int r = settings_parse(bytes, &s, &err);
+
+	must((r < 0) == (err.text != NULL));
+	must(r < 0 || span_starts(buf_span(&s.conf), SPAN("[tor]\nmode = ")));
+	must(s.n_notes <= SETTINGS_NOTES_MAX);
+	for (size_t i = 0; i < s.bridges.n; i++) {
+		must(!strpbrk(s.bridges.lines[i], "\r\n\""));
+	}
+	(void)settings_is(bytes);
+	settings_done(&s);
+	error_done(&err);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
 	struct span bytes = span_of((const char *)data, n);
@@ -58,5 +78,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 	}
 	error_done(&err);
 	try_tor(bytes);
+	try_settings(bytes);
 	return 0;
 }

@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 import shapes
-from lib.daemon import Daemon
+from lib.daemon import Daemon, ONIONSHARED
 from lib.waiting import until
 
 PRIVATE = 'UT55HDBA5VSRWOUERMGOHEIBKZCMOOGZAFFNI54GDQFZ6CMCUGIQ'
@@ -214,6 +214,78 @@ def test_content_is_of_one_service(daemon):
         save(daemon, f'{name}.json', tab('chat', made_up_key(ord(name)), made_up_address(name)))
     said = refused(daemon, os.path.join(daemon.dir, 'persistent'), '--content', daemon.file('x'))
     assert 'one service' in said
+
+
+# --- OnionShare's settings ---
+
+def settings(daemon, **more):
+    path = os.path.join(daemon.dir, 'onionshare.json')
+    with open(path, 'w') as f:
+        json.dump({'version': '2.6', 'connection_type': 'bundled', 'auth_type': 'no_auth',
+                   'auth_password': 'geheim', 'bridges_enabled': False, 'locale': 'en',
+                   'persistent_tabs': [], **more}, f)
+    return path
+
+
+BRIDGE = f'obfs4 192.0.2.1:443 {"AB" * 20} cert={"a" * 70} iat-mode=0'
+
+
+@pytest.mark.parametrize('there, here', [
+    ({}, ['[tor]', 'mode = managed']),
+    ({'connection_type': 'automatic'}, ['[tor]', 'mode = auto']),
+    ({'connection_type': 'control_port', 'control_port_port': 9151},
+     ['[tor]', 'mode = system', 'control = 127.0.0.1:9151']),
+    ({'connection_type': 'socket_file', 'socket_file_path': '/run/tor/control',
+      'auth_type': 'password'},
+     ['[tor]', 'mode = system', 'control = unix:/run/tor/control',
+      'password-file = /etc/onionshared/tor-password']),
+])
+def test_the_way_to_tor_is_printed_as_the_daemon_reads_it(daemon, tmp_path, there, here):
+    path = settings(daemon, **there)
+    said = daemon.ctl('import', path)
+    assert said.status == 0 and said.out.splitlines() == here, said
+    assert 'geheim' not in said.out + said.err
+    conf = tmp_path / 'onionshared.conf'
+    conf.write_text(said.out)
+    subprocess.run([ONIONSHARED, '--check-config', '--config', conf], check=True, env=daemon.env)
+    as_json = daemon.json('import', path)
+    assert as_json == {'configuration': said.out, 'bridges': 0}
+
+
+@pytest.mark.parametrize('what, sentence', [
+    ({'connection_type': 'telepathy'}, 'connection_type'),
+    ({'connection_type': 'control_port', 'control_port_port': 70000}, 'no control port'),
+    ({'connection_type': 'control_port', 'control_port_address': 'a\nb'}, 'no control port'),
+    ({'connection_type': 'socket_file', 'socket_file_path': '/x\n[daemon]'}, 'no path'),
+    ({'connection_type': 'socket_file', 'socket_file_path': 'relative'}, 'no path'),
+])
+def test_settings_that_make_no_sense_are_refused(daemon, what, sentence):
+    assert sentence in refused(daemon, settings(daemon, **what))
+
+
+@needs_tor
+def test_its_folder_brings_bridges_and_tabs(tor_daemon):
+    path = settings(tor_daemon, bridges_enabled=True, bridges_type='custom',
+                    bridges_custom=f'{BRIDGE}\nno bridge at all\n')
+    save(tor_daemon, 'room.json', tab('chat'))
+    folder = os.path.dirname(path)
+    dry = tor_daemon.ctl('import', folder, '--dry-run')
+    assert dry.status == 0 and 'room' in dry.out and 'would be set: 1' in dry.err, dry
+    assert tor_daemon.json('tor', 'bridges', 'list')['bridges'] == []
+    made = tor_daemon.ctl('import', folder)
+    assert made.status == 0 and 'left out' in made.err, made
+    assert BRIDGE not in made.out + made.err
+    assert tor_daemon.json('tor', 'bridges', 'list')['bridges'] == [BRIDGE]
+    assert names(tor_daemon) == ['room']
+
+
+def test_bridges_that_are_not_in_the_file_are_missed(daemon):
+    said = daemon.ctl('import', settings(daemon, bridges_enabled=True))
+    assert said.status == 0 and 'tor bridges set' in said.err
+    builtin = {'obfs4': [BRIDGE], 'snowflake': []}
+    dry = daemon.ctl('import', '--dry-run',
+                     settings(daemon, bridges_enabled=True, bridges_builtin=builtin))
+    assert 'would be set: 1' in dry.err
 
 
 # --- tor ---
