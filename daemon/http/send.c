@@ -209,8 +209,10 @@ static size_t consume(struct span *s, size_t n)
 {
 	size_t taken = n < s->n ? n : s->n;
 
-	s->p += taken;
-	s->n -= taken;
+	if (taken) { /* nothing, not even 0, may be added to the NULL of an empty one */
+		s->p += taken;
+		s->n -= taken;
+	}
 	return taken;
 }
 

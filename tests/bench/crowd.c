@@ -26,11 +26,13 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
 #define TEXT_MIN  64 /* of a message, and what is sent unless told otherwise */
 #define TEXT_MAX  16384
+#define HEAD_MAX  8 /* bytes of a frame before its payload */
 #define READ_SIZE (64 * 1024)
 #define HELD      (256 * 1024) /* of a frame that is not whole */
 #define MAX_SENT  (1u << 20)
@@ -289,45 +291,45 @@ static void take_all(int wait_ms)
 
 /* --- what goes --- */
 
+/* A masked frame's, with a mask that changes nothing. */
 static size_t put_head(char *p, size_t n)
 {
-	size_t at = 2;
-
+	memset(p, 0, HEAD_MAX);
 	p[0] = (char)0x81;
 	if (n < 126) {
 		p[1] = (char)(0x80 | n);
-	} else {
-		p[1] = (char)(0x80 | 126);
-		p[2] = (char)(n >> 8);
-		p[3] = (char)n;
-		at = 4;
+		return 6;
 	}
-	memset(p + at, 0, 4); /* a mask that changes nothing */
-	return at + 4;
+	p[1] = (char)(0x80 | 126);
+	p[2] = (char)(n >> 8);
+	p[3] = (char)n;
+	return HEAD_MAX;
 }
 
 static void say(void)
 {
-	static char text[TEXT_MAX + 64], frame[TEXT_MAX + 80];
+	static char text[TEXT_MAX + 64];
 	const char *begin = speaks_json ? "{\"type\": \"message\", \"text\": \"" : "";
-	const char *end = speaks_json ? "\"}" : "";
+	size_t n, size = strlen(begin) + text_size;
 	struct member *m;
-	size_t n, size;
+	char head[HEAD_MAX];
 
 	do {
 		m = &members[turn++ % n_members];
 	} while (m->fd < 0);
 	n = (size_t)snprintf(text, sizeof(text), "%s%s%08x", begin, MARK, n_sent);
-	size = strlen(begin) + text_size;
 	memset(text + n, 'x', size - n);
-	memcpy(text + size, end, strlen(end));
-	size += strlen(end);
-	n = put_head(frame, size);
-	memcpy(frame + n, text, size);
+	if (speaks_json) {
+		text[size++] = '"';
+		text[size++] = '}';
+	}
+	n = put_head(head, size);
 	sent_at[n_sent] = now();
 	reached[n_sent] = 0;
 	n_sent++;
-	if (write(m->fd, frame, n + size) != (ssize_t)(n + size)) {
+	const struct iovec frame[] = {{head, n}, {text, size}};
+
+	if (writev(m->fd, frame, 2) != (ssize_t)(n + size)) {
 		die("write");
 	}
 }
