@@ -356,6 +356,7 @@ static int make_tor(struct app *app, struct error *err)
 	const struct config *c = app->config->config;
 	_cleanup_free_ char *data = xasprintf("%s/tor", app->config->state_dir);
 	_cleanup_free_ char *runtime = xasprintf("%s/tor", app->config->runtime_dir);
+	_cleanup_free_ char *onions = xasprintf("%s/onions", app->config->runtime_dir);
 	_cleanup_free_ char *torrc = NULL;
 	ssize_t n = c->tor_torrc ? fs_read_file(c->tor_torrc, TORRC_MAX, &torrc) : 0;
 
@@ -373,6 +374,7 @@ static int make_tor(struct app *app, struct error *err)
 		.torrc = torrc,
 		.data_dir = data,
 		.runtime_dir = runtime,
+		.onion_dir = onions,
 	};
 
 	app->tor = tor_new(&app->ev, &config, &ops, app);

@@ -144,6 +144,9 @@ static void write_range(struct buf *out, const struct option *o)
 	case OPTION_RECIPIENTS:
 		buf_printf(out, "[]string, up to %" PRId64 " age recipients", o->max);
 		break;
+	case OPTION_ONION:
+		buf_add_str(out, "string, an onion address");
+		break;
 	}
 }
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "proto/base/alloc.h"
+#include "proto/base/onion.h"
 #include "proto/base/span.h"
 #include "proto/option_value.h"
 #include "proto/options.h"
@@ -114,6 +115,15 @@ static json_t *parse_local_time(const char *text)
 	return json_string(text);
 }
 
+/* In one form, however it was copied; what is wrong stays as it is, for the check. */
+static json_t *parse_onion(const char *text)
+{
+	char name[ONION_NAME_LEN + 1];
+
+	return onion_parse(span_str(text), name, NULL) == 0 ? json_sprintf("%s.onion", name)
+							    : json_string(text);
+}
+
 int option_parse_text(const struct option *o, const char *text, json_t **ret, struct error *err)
 {
 	json_t *value = NULL;
@@ -161,6 +171,12 @@ int option_parse_text(const struct option *o, const char *text, json_t **ret, st
 	case OPTION_STRING:
 	case OPTION_WORD:
 		value = json_string(text);
+		if (!value) {
+			return option_refuse(err, o->name, "is not valid UTF-8");
+		}
+		break;
+	case OPTION_ONION:
+		value = parse_onion(text);
 		if (!value) {
 			return option_refuse(err, o->name, "is not valid UTF-8");
 		}

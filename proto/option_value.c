@@ -8,6 +8,7 @@
 
 #include "proto/age/age.h"
 #include "proto/base/buf.h"
+#include "proto/base/onion.h"
 #include "proto/base/utf8.h"
 #include "proto/units.h"
 
@@ -99,6 +100,20 @@ static int check_recipients(const struct option *o, const json_t *value, struct 
 	return 0;
 }
 
+static int check_onion(const struct option *o, const json_t *value, struct error *err)
+{
+	char name[ONION_NAME_LEN + 1];
+	struct error why = ERROR_INIT;
+
+	if (onion_parse(span_of(json_string_value(value), json_string_length(value)), name, &why) ==
+	    0) {
+		return 0;
+	}
+	option_refuse(err, o->name, "%s", error_text(&why));
+	error_done(&why);
+	return -EINVAL;
+}
+
 static int check_time(const struct option *o, const json_t *value, struct error *err)
 {
 	int64_t ms;
@@ -147,6 +162,8 @@ int option_check_value(const struct option *o, const json_t *value, struct error
 		return check_word(o, value, err);
 	case OPTION_RECIPIENTS:
 		return check_recipients(o, value, err);
+	case OPTION_ONION:
+		return check_onion(o, value, err);
 	}
 	return -EINVAL;
 }

@@ -20,7 +20,7 @@ static const struct option options[] = {
 	{.name = "title",
 	 .modes = OPTION_ALL_MODES,
 	 .type = OPTION_STRING,
-	 .flags = OPTION_NEEDS_RESTART | OPTION_TOP_LEVEL,
+	 .flags = OPTION_NEEDS_RESTART | OPTION_RELEASE | OPTION_TOP_LEVEL,
 	 .min = 1,
 	 .max = OPTION_TITLE_MAX,
 	 .metavar = "TEXT",
@@ -64,6 +64,11 @@ static const struct option options[] = {
 	 .type = OPTION_BOOL,
 	 .has_default = true,
 	 .help = "Tor's proof-of-work defence against floods"},
+	{.name = "backend_of",
+	 .modes = OPTION_SHARE | OPTION_RECEIVE | OPTION_WEBSITE,
+	 .type = OPTION_ONION,
+	 .metavar = "ADDRESS",
+	 .help = "one of the machines behind this address of an Onionbalance"},
 	{.name = "max_connections",
 	 .modes = OPTION_ALL_MODES,
 	 .type = OPTION_INT,
@@ -85,7 +90,7 @@ static const struct option options[] = {
 	{.name = "no_autostop_sharing",
 	 .modes = OPTION_SHARE,
 	 .type = OPTION_BOOL,
-	 .flags = OPTION_NEEDS_RESTART,
+	 .flags = OPTION_NEEDS_RESTART | OPTION_RELEASE,
 	 .has_default = true,
 	 .help = "keep sharing after the first complete download"},
 	{.name = "max_downloads",
@@ -110,13 +115,13 @@ static const struct option options[] = {
 	{.name = "disable_csp",
 	 .modes = OPTION_WEBSITE,
 	 .type = OPTION_BOOL,
-	 .flags = OPTION_NEEDS_RESTART,
+	 .flags = OPTION_NEEDS_RESTART | OPTION_RELEASE,
 	 .has_default = true,
 	 .help = "send no Content-Security-Policy: pages may load from anywhere"},
 	{.name = "custom_csp",
 	 .modes = OPTION_WEBSITE,
 	 .type = OPTION_STRING,
-	 .flags = OPTION_NEEDS_RESTART | OPTION_ASCII,
+	 .flags = OPTION_NEEDS_RESTART | OPTION_RELEASE | OPTION_ASCII,
 	 .min = 1,
 	 .max = OPTION_CSP_MAX,
 	 .metavar = "VALUE",
@@ -124,13 +129,13 @@ static const struct option options[] = {
 	{.name = "no_listing",
 	 .modes = OPTION_WEBSITE,
 	 .type = OPTION_BOOL,
-	 .flags = OPTION_NEEDS_RESTART,
+	 .flags = OPTION_NEEDS_RESTART | OPTION_RELEASE,
 	 .has_default = true,
 	 .help = "no list of files where a folder has no index.html"},
 	{.name = "dotfiles",
 	 .modes = OPTION_WEBSITE,
 	 .type = OPTION_BOOL,
-	 .flags = OPTION_NEEDS_RESTART,
+	 .flags = OPTION_NEEDS_RESTART | OPTION_RELEASE,
 	 .has_default = true,
 	 .help = "serve also what has a name that begins with a dot"},
 	{.name = "data_dir",
@@ -337,10 +342,32 @@ static int check_times(const json_t *all, struct error *err)
 	return 0;
 }
 
+/* Both are beyond what Onionbalance can do: clients would be handed what they cannot use. */
+static int check_backend(const json_t *all, struct error *err)
+{
+	if (!json_is_string(json_object_get(all, "backend_of"))) {
+		return 0;
+	}
+	if (!json_is_true(json_object_get(all, "public"))) {
+		return option_refuse(err, "backend_of",
+				     "needs a public service: Onionbalance cannot read what is "
+				     "published of a private one; add --public");
+	}
+	if (json_is_true(json_object_get(all, "pow"))) {
+		return option_refuse(err, "backend_of",
+				     "cannot be set together with pow: Onionbalance does not tell "
+				     "visitors of it, and they would come without");
+	}
+	return 0;
+}
+
 int options_check_together(const char *mode, const json_t *all, struct error *err)
 {
 	int r = check_times(all, err);
 
+	if (r == 0) {
+		r = check_backend(all, err);
+	}
 	if (r < 0) {
 		return r;
 	}

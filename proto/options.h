@@ -24,6 +24,7 @@ enum option_type {
 	OPTION_WORD,    /* one of words */
 	/* Array of age recipients; on the command line given once for each. */
 	OPTION_RECIPIENTS,
+	OPTION_ONION, /* address of an onion service (proto/base/onion.h) */
 };
 
 enum option_modes {
@@ -39,6 +40,7 @@ enum option_flags {
 	OPTION_LOCAL_ONLY = 2,    /* only for a daemon without Tor: the daemon refuses it else */
 	OPTION_TOP_LEVEL = 4,     /* shown beside "options" in the service object, not in it */
 	OPTION_ASCII = 8,         /* text that stands in a field of HTTP: printable ASCII */
+	OPTION_RELEASE = 16,      /* belongs to what visitors see: goes with packed content */
 };
 
 struct option {

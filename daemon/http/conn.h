@@ -121,7 +121,7 @@ struct http_server {
 	struct http_limits limits;
 	struct http_server_ops ops;
 	void *ud;
-	char *host;
+	char *host, *alias;
 	uid_t peer_uid;
 	bool secret;
 	char *assets;       /* NULL: error pages stand alone */

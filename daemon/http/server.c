@@ -211,7 +211,8 @@ bool http_server_is_host(const struct http_server *s, struct span authority)
 	if (!s->host) {
 		return is_loopback(name);
 	}
-	return span_eq_ci(name, span_str(s->host)) && (port == -1 || port == 80);
+	return (port == -1 || port == 80) && (span_eq_ci(name, span_str(s->host)) ||
+					      (s->alias && span_eq_ci(name, span_str(s->alias))));
 }
 
 void http_server_set_peer_uid(struct http_server *s, uid_t uid)
@@ -223,6 +224,12 @@ void http_server_set_host(struct http_server *s, const char *host)
 {
 	free(s->host);
 	s->host = host ? xstrdup(host) : NULL;
+}
+
+void http_server_set_alias(struct http_server *s, const char *alias)
+{
+	free(s->alias);
+	s->alias = alias ? xstrdup(alias) : NULL;
 }
 
 /* --- life --- */
@@ -237,6 +244,7 @@ struct http_server *http_server_new(struct ev *ev, const struct http_server_conf
 	s->ops = *ops;
 	s->ud = ud;
 	s->host = config->host ? xstrdup(config->host) : NULL;
+	s->alias = config->alias ? xstrdup(config->alias) : NULL;
 	s->peer_uid = config->peer_uid;
 	s->secret = config->secret;
 	s->assets = config->assets ? xstrdup(config->assets) : NULL;
@@ -365,6 +373,7 @@ static void maybe_free(struct http_server *s)
 	free((char *)(uintptr_t)s->fields.p);
 	free((char *)(uintptr_t)s->framed.p);
 	free(s->host);
+	free(s->alias);
 	free(s->assets);
 	free(s);
 	closed(ud);

@@ -53,6 +53,8 @@ struct http_server_config {
 	 * others get 421. NULL: 127.0.0.1, [::1] and localhost with any port.
 	 */
 	const char *host;
+	/* A second one that is answered as well, if host is there; NULL: none. */
+	const char *alias;
 	/*
 	 * Path (ending in /) of style.css and icon.svg, for error pages; the handler
 	 * serves them. NULL: error pages do without.
@@ -84,6 +86,7 @@ void http_server_adopt(struct http_server *s, int fd);
 /* For connections accepted from now on. */
 void http_server_set_peer_uid(struct http_server *s, uid_t uid);
 void http_server_set_host(struct http_server *s, const char *host);
+void http_server_set_alias(struct http_server *s, const char *alias);
 /*
  * While on, new requests get 503 with Retry-After and the connection is closed after them, and
  * a body of which nothing comes is not waited for as long as else.

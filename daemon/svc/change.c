@@ -60,6 +60,9 @@ static int merge(struct service *svc, const json_t *changes, const json_t *unset
 	if (r == 0) {
 		r = service_check_webhook(svc->m, changes, err);
 	}
+	if (r == 0) {
+		r = service_check_backend(svc->m, changes, svc->row->onion, err);
+	}
 	if (r == 0 && json_is_true(json_object_get(merged, "copy")) !=
 			      json_is_true(json_object_get(svc->row->options, "copy"))) {
 		r = error_set_kind(err, EINVAL, ERROR_INVALID_VALUE, "copy",
@@ -119,6 +122,11 @@ static void set_owners(struct service_row *row, const json_t *changes, const jso
 	json_decref(names);
 }
 
+static bool differs(const struct service *svc, const json_t *before, const char *option)
+{
+	return !same_value(json_object_get(before, option), json_object_get(svc->options, option));
+}
+
 /* What counts at once. before: the options until now. */
 static void apply_changes(struct service *svc, const json_t *before)
 {
@@ -132,8 +140,9 @@ static void apply_changes(struct service *svc, const json_t *before)
 	if (!service_is_public(svc)) {
 		ensure_client_key(svc->row);
 	}
-	if (was_public != service_is_public(svc) ||
-	    !same_value(json_object_get(before, "pow"), json_object_get(svc->options, "pow"))) {
+	service_set_frontend(svc);
+	if (was_public != service_is_public(svc) || differs(svc, before, "pow") ||
+	    differs(svc, before, "backend_of")) {
 		service_republish(svc, closed, NULL, NULL);
 	}
 }

@@ -397,6 +397,9 @@ static int check_create(struct manager *m, const struct manager_create *create, 
 	if (r == 0) {
 		r = check_mode(m, create, err);
 	}
+	if (r == 0) {
+		r = service_check_backend(m, create->options, NULL, err);
+	}
 	if (r < 0) {
 		return r;
 	}

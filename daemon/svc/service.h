@@ -13,6 +13,7 @@
 #include "http/server.h"
 #include "mode/mode.h"
 #include "proto/base/error.h"
+#include "proto/base/onion.h"
 #include "store/store.h"
 #include "svc/manager.h"
 #include "svc/transfer.h"
@@ -137,6 +138,14 @@ json_t *service_webhook_json(const struct service *svc);
  * removed comes, when that is done; false: there was nothing published. (up.c)
  */
 bool service_republish(struct service *svc, bool cut, void (*removed)(void *ud), void *ud);
+/* --- as a backend of an Onionbalance (up.c) --- */
+/* Its address, from the options; false: it is none. */
+bool service_frontend(const struct service *svc, char ret[ONION_NAME_LEN + 1]);
+/* Visitors who ask for the frontend are answered; from now on. */
+void service_set_frontend(struct service *svc);
+/* Can the services of this daemon be backends? onion: of the service, or NULL. */
+int service_check_backend(const struct manager *m, const json_t *options, const char *onion,
+			  struct error *err);
 /* What drains, drains no longer: the transfers that still run are cut. */
 void service_end_drain(struct service *svc);
 /* It is up, or on its way there. */

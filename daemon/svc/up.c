@@ -12,6 +12,7 @@
 #include "mode/assets.h"
 #include "proto/base/alloc.h"
 #include "proto/base/crypto.h"
+#include "proto/base/onion.h"
 #include "proto/units.h"
 #include "svc/content.h"
 #include "svc/webhook.h"
@@ -137,7 +138,7 @@ static uint8_t (*clients_of(const struct service *svc))[X25519_SIZE]
 static void add_onion(struct service *svc)
 {
 	uint8_t(*clients)[X25519_SIZE] = clients_of(svc);
-	char target[160];
+	char target[160], frontend[ONION_NAME_LEN + 1];
 	struct onion_spec spec = {
 		.address = svc->row->onion,
 		.key = svc->row->onion_key,
@@ -147,6 +148,7 @@ static void add_onion(struct service *svc)
 		.pow = service_option_bool(svc, "pow"),
 		.max_streams = max_streams(svc),
 		.left = svc->found.onion,
+		.frontend = service_frontend(svc, frontend) ? frontend : NULL,
 	};
 
 	print_target(svc, target, sizeof(target));
@@ -187,6 +189,24 @@ bool service_republish(struct service *svc, bool cut, void (*removed)(void *ud),
 	}
 	add_onion(svc);
 	return true;
+}
+
+bool service_frontend(const struct service *svc, char ret[ONION_NAME_LEN + 1])
+{
+	const char *text = json_string_value(json_object_get(svc->options, "backend_of"));
+
+	return text && onion_parse(span_str(text), ret, NULL) == 0;
+}
+
+void service_set_frontend(struct service *svc)
+{
+	char name[ONION_NAME_LEN + 1];
+	_cleanup_free_ char *host =
+		service_frontend(svc, name) ? xasprintf("%s.onion", name) : NULL;
+
+	if (svc->server) {
+		http_server_set_alias(svc->server, host);
+	}
 }
 
 static void on_request(void *ud, struct http_req *req)
@@ -240,6 +260,7 @@ static int listen_for_visitors(struct service *svc, struct error *err)
 		server.host = host;
 	}
 	svc->server = http_server_new(manager_ev(svc->m), &server, &ops, svc);
+	service_set_frontend(svc);
 	if (config->local_only) {
 		return listen_on_port(svc, err);
 	}

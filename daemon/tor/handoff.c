@@ -34,7 +34,7 @@ uint64_t onion_leave(struct onion *o)
 	struct tor *t = o->tor;
 
 	if (t->stopping || t->status.state != TOR_READY || t->status.mode != TOR_MODE_SYSTEM ||
-	    !o->with_tor || o->state != ONION_PUBLISHED) {
+	    !o->with_tor || o->state != ONION_PUBLISHED || o->frontend) {
 		return 0;
 	}
 	o->cb = NULL;

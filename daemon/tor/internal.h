@@ -33,6 +33,29 @@ struct tor_times {
 
 extern const struct tor_times tor_default_times;
 
+/* Onions that tor has by a directory (hsdir.c). */
+struct hsdirs {
+	/* SETTLED -> DIRTY -> ASKING -> WRITING -> WRITTEN -> SENDING -> SWEEPING -> SETTLED */
+	enum hsdirs_step {
+		HSDIRS_SETTLED,
+		HSDIRS_DIRTY,
+		HSDIRS_ASKING,  /* what tor has */
+		HSDIRS_WRITING, /* the directories, on the pool */
+		HSDIRS_WRITTEN, /* the list is to be sent */
+		HSDIRS_SENDING,
+		HSDIRS_SWEEPING, /* directories that are not wanted any more, on the pool */
+	} step;
+	bool again;     /* something has changed since it was DIRTY */
+	bool begun;     /* on this connection the list was settled once */
+	bool rewritten; /* a file in a directory: tor has to read it */
+	bool sandbox;   /* tor takes no directories at run time */
+	bool left;      /* an earlier daemon may have left some */
+	uint64_t not_before, last_serial;
+	char *others;           /* what is in tor's list and not ours, as SETCONF has it; owned */
+	char *ours;             /* and what is ours; owned */
+	struct hsdirs_job *job; /* NULL: none runs */
+};
+
 struct tor {
 	struct ev *ev;
 	struct tor_config config; /* strings owned */
@@ -89,6 +112,7 @@ struct tor {
 	} handoff;
 
 	struct list onions, removals;
+	struct hsdirs hsdirs;
 	struct list keys; /* struct tor_key_req */
 	unsigned n_keys;
 };
@@ -153,6 +177,25 @@ void bridges_lost(struct tor *t);
 void bridges_tell(struct tor *t);
 /* Why those that are set cannot be used, owned; NULL: they can, or there are none. */
 char *bridges_problem(const struct tor *t);
+
+/* --- hsdir.c --- */
+
+/* Something is to be added to tor's list of directories, or taken out of it. */
+void hsdirs_changed(struct tor *t);
+/* Tor has read its configuration again, and forgotten what we set. */
+void hsdirs_reloaded(struct tor *t);
+/* Looks whether all is as it should be. */
+void hsdirs_beat(struct tor *t);
+/* Looks for what an earlier daemon has left. */
+void hsdirs_start(struct tor *t);
+/* The connection is there: what an earlier daemon may have left is looked at. */
+void hsdirs_ready(struct tor *t);
+bool hsdirs_send(struct tor *t);
+void hsdirs_lost(struct tor *t);
+/* Of a GETCONF for Sandbox. */
+void hsdirs_take_sandbox(struct tor *t, const struct ctl_reply *reply);
+/* No job of its runs. */
+void hsdirs_free(struct tor *t);
 
 /* --- key.c --- */
 

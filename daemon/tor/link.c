@@ -256,6 +256,16 @@ static void take_version(struct tor *t, struct span value)
 	}
 }
 
+static void on_sandbox(void *ud, const struct ctl_reply *reply)
+{
+	struct tor *t = ud;
+
+	hsdirs_take_sandbox(t, reply);
+	become_ready(t);
+	hsdirs_ready(t);
+	tor_pump(t);
+}
+
 static void on_info(void *ud, const struct ctl_reply *reply)
 {
 	struct tor *t = ud;
@@ -272,8 +282,7 @@ static void on_info(void *ud, const struct ctl_reply *reply)
 	take_version(t, version);
 	health_feed(&t->health, phase);
 	tor_take_listeners(t, reply);
-	become_ready(t);
-	tor_pump(t);
+	ctl_sendf(t->conn, on_sandbox, t, "GETCONF Sandbox");
 }
 
 static void on_events_set(void *ud, const struct ctl_reply *reply)
@@ -296,7 +305,8 @@ static void on_setup(void *ud, const struct ctl_reply *reply)
 	if (reply) {
 		handoff_take_list(t, reply);
 	}
-	ctl_sendf(t->conn, on_events_set, t, "SETEVENTS HS_DESC STATUS_CLIENT STATUS_GENERAL%s",
+	ctl_sendf(t->conn, on_events_set, t,
+		  "SETEVENTS HS_DESC STATUS_CLIENT STATUS_GENERAL SIGNAL%s",
 		  t->dedicated ? " CONF_CHANGED" : "");
 }
 
@@ -412,6 +422,8 @@ static void on_event(void *ud, const struct ctl_reply *event)
 	}
 	if (span_eq(type, SPAN("STATUS_CLIENT")) || span_eq(type, SPAN("STATUS_GENERAL"))) {
 		tor_take_health(t, rest);
+	} else if (span_eq(text, SPAN("SIGNAL RELOAD"))) {
+		hsdirs_reloaded(t);
 	}
 }
 

@@ -12,6 +12,7 @@
 
 #include "proto/base/codec.h"
 #include "proto/base/crypto.h"
+#include "proto/base/onion.h"
 #include "tor/onion.h"
 
 #define STREAMS_MAX 65535u /* of ADD_ONION's MaxStreams */
@@ -40,6 +41,7 @@ void onion_free(struct onion *o)
 	list_remove(&o->link);
 	crypto_wipe(o->key, sizeof(o->key));
 	free(o->target);
+	free(o->frontend);
 	free(o->clients);
 	free(o->reason);
 	buf_done(&o->circuits);
@@ -95,6 +97,8 @@ bool onion_address_valid(const char *address)
 
 static int check_spec(const struct onion_spec *spec, struct error *err)
 {
+	char frontend[ONION_NAME_LEN + 1];
+
 	if (!onion_address_valid(spec->address)) {
 		return error_set(err, EINVAL, "this is no onion address");
 	}
@@ -103,6 +107,15 @@ static int check_spec(const struct onion_spec *spec, struct error *err)
 				 "%u private keys are too many, an onion can have %d: tor does not "
 				 "publish descriptors that grow too large",
 				 spec->n_clients, ONION_CLIENTS_MAX);
+	}
+	if (spec->frontend && (spec->n_clients || spec->pow)) {
+		return error_set(err, EINVAL,
+				 "a backend of Onionbalance can be neither private nor have a "
+				 "proof-of-work defence");
+	}
+	if (spec->frontend && onion_parse(span_str(spec->frontend), frontend, err) < 0) {
+		error_context(err, "the address of the frontend");
+		return -EINVAL;
 	}
 	return tor_check_target(spec->target, err);
 }
@@ -132,6 +145,11 @@ struct onion *tor_onion_add(struct tor *t, const struct onion_spec *spec, onion_
 	}
 	o->pow = spec->pow;
 	o->max_streams = spec->max_streams < STREAMS_MAX ? spec->max_streams : STREAMS_MAX;
+	if (spec->frontend) {
+		o->frontend = xstrdup(spec->frontend);
+		o->serial = ++t->hsdirs.last_serial;
+		hsdirs_changed(t);
+	}
 	o->left = spec->left;
 	tor_wake(t);
 	return o;
@@ -292,7 +310,8 @@ static void on_add_reply(void *ud, const struct ctl_reply *reply)
 
 static bool wants_add(const struct onion *o, uint64_t now)
 {
-	return !o->invalid && !o->with_tor && !o->refused && o->retry_at <= now;
+	return !o->invalid && !o->frontend && !o->with_tor && !o->refused && o->retry_at <= now &&
+	       !removal_holds(o->tor, o->address);
 }
 
 static void send_add(struct onion *o)
@@ -417,6 +436,7 @@ bool onions_unsettled(const struct tor *t)
 static void onion_lost(struct onion *o, const char *why)
 {
 	o->with_tor = false;
+	o->written = o->listed = false;
 	o->refused = false;
 	o->retry_at = 0;
 	o->retry_delay = 0;
@@ -431,6 +451,7 @@ void onions_lost(struct tor *t)
 	list_for_each (it, &t->onions) {
 		onion_lost(list_entry(it, struct onion, link), t->link_problem);
 	}
+	hsdirs_lost(t);
 	removals_lost(t);
 	tor_wake(t);
 }

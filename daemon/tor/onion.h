@@ -14,17 +14,21 @@ struct onion {
 	unsigned n_clients;
 	bool pow;
 	unsigned max_streams;
+	char *frontend;       /* NULL: added with ADD_ONION; else by a directory (hsdir.c) */
 	uint64_t left;        /* what it was, when an earlier daemon left it; 0: it did not */
 	onion_changed_fn *cb; /* NULL: it is left to the next daemon */
 	void *ud;
 
 	enum onion_state state;
 	char *reason;
-	bool changed;  /* not told yet */
-	bool invalid;  /* FAILED without asking tor */
-	bool with_tor; /* on this connection */
-	bool refused;  /* on this connection */
-	bool ever;     /* on some connection: circuits of visitors may be open */
+	bool changed;    /* not told yet */
+	bool invalid;    /* FAILED without asking tor */
+	bool with_tor;   /* on this connection */
+	bool refused;    /* on this connection */
+	uint64_t serial; /* of those with a directory */
+	bool written;    /* its directory is there */
+	bool listed;     /* and in the list that was sent */
+	bool ever;       /* on some connection: circuits of visitors may be open */
 	struct desc_track track;
 	uint64_t added_at;
 	uint64_t retry_at, collides_since;
@@ -43,6 +47,7 @@ struct onion {
 	bool cut;
 	void (*removed)(void *ud);
 	void *removed_ud;
+	bool unlisted;       /* the list of directories without it was sent */
 	struct buf circuits; /* their ids, one a line */
 	size_t circuits_done;
 };
@@ -57,6 +62,10 @@ bool onion_address_valid(const char *address);
 /* --- removal.c --- */
 
 struct onion *removals_first_at(const struct tor *t, enum onion_step step);
+/* Of an onion with a directory: it is not in tor's list any more. */
+void removal_unlisted(struct onion *o);
+/* Is an earlier onion of the address still in the list? */
+bool removal_holds(const struct tor *t, const char *address);
 void removals_lost(struct tor *t);
 void removals_tell(struct tor *t);
 

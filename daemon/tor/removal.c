@@ -26,6 +26,9 @@ void onion_remove(struct onion *o, bool cut, void (*removed)(void *ud), void *ud
 	if (!connected && cut && o->ever && t->status.mode != TOR_MODE_MANAGED) {
 		o->step = ONION_LISTING; /* when that tor is back */
 	}
+	if (o->frontend) {
+		hsdirs_changed(t);
+	}
 	tor_wake(t);
 }
 
@@ -60,14 +63,37 @@ void tor_cut_circuits(struct tor *t, const char *address)
 	tor_wake(t);
 }
 
+/* Its circuits live on. */
+static void deleted(struct onion *o)
+{
+	o->step = o->cut && o->ever ? ONION_LISTING : ONION_GONE;
+	tor_wake(o->tor);
+}
+
 static void on_deleted(void *ud, const struct ctl_reply *reply)
 {
 	struct onion *o = ud;
 
 	(void)reply; /* 552: it was not there */
-	o->step = o->cut && o->ever ? ONION_LISTING : ONION_GONE;
-	tor_wake(o->tor);
+	deleted(o);
 	tor_pump(o->tor);
+}
+
+void removal_unlisted(struct onion *o)
+{
+	deleted(o);
+}
+
+bool removal_holds(const struct tor *t, const char *address)
+{
+	list_for_each (it, &t->removals) {
+		const struct onion *o = list_entry(it, const struct onion, link);
+
+		if (o->frontend && o->step == ONION_DELETING && strcmp(o->address, address) == 0) {
+			return true;
+		}
+	}
+	return false;
 }
 
 /* A line of circuit-status (control-spec section 4.1.1): "ID STATUS PATH KEY=VALUE..." */
@@ -146,7 +172,8 @@ struct onion *removals_first_at(const struct tor *t, enum onion_step step)
 	list_for_each (it, &t->removals) {
 		struct onion *o = list_entry(it, struct onion, link);
 
-		if (o->step == step) {
+		/* Those with a directory are deleted by the list of directories. */
+		if (o->step == step && !(step == ONION_DELETING && o->frontend)) {
 			return o;
 		}
 	}

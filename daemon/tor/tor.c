@@ -163,6 +163,7 @@ static bool send_beat(struct tor *t)
 		return false;
 	}
 	t->beat_at = now;
+	hsdirs_beat(t);
 	ctl_sendf(t->conn, on_beat, t, "GETINFO status/bootstrap-phase net/listeners/socks");
 	return true;
 }
@@ -173,7 +174,7 @@ void tor_pump(struct tor *t)
 		return;
 	}
 	if (bridges_send(t) || onions_send_removal(t) || handoff_send(t) || keys_send(t) ||
-	    onions_send_add(t)) {
+	    hsdirs_send(t) || onions_send_add(t)) {
 		return;
 	}
 	send_beat(t);
@@ -283,6 +284,7 @@ struct tor *tor_new(struct ev *ev, const struct tor_config *config, const struct
 	t->config.socks = dup_or_null(config->socks);
 	t->config.data_dir = dup_or_null(config->data_dir);
 	t->config.runtime_dir = dup_or_null(config->runtime_dir);
+	t->config.onion_dir = dup_or_null(config->onion_dir);
 	t->status = (struct tor_status){
 		.mode = config->mode,
 		.bootstrap = -1,
@@ -311,6 +313,7 @@ void tor_start(struct tor *t)
 {
 	assert(!t->started && !t->stopping);
 	t->started = true;
+	hsdirs_start(t);
 	link_start(t);
 	arm_tick(t);
 }
@@ -320,11 +323,12 @@ static void tor_free(struct tor *t)
 	void (*stopped)(void *) = t->stopped;
 	void *ud = t->stopped_ud;
 	const struct tor_config *c = &t->config;
-	const char *const strings[] = {c->control, c->password_file, c->socks,      c->binary,
-				       c->torrc,   c->data_dir,      c->runtime_dir};
+	const char *const strings[] = {c->control, c->password_file, c->socks,       c->binary,
+				       c->torrc,   c->data_dir,      c->runtime_dir, c->onion_dir};
 
 	onions_free(t);
 	close_fdp(&t->handoff.fd);
+	hsdirs_free(t);
 	for (size_t i = 0; i < ARRAY_SIZE(strings); i++) {
 		free((char *)(uintptr_t)strings[i]);
 	}

@@ -34,6 +34,8 @@ struct tor_config {
 	const char *torrc;         /* lines appended to a managed tor's configuration, or NULL */
 	const char *data_dir;      /* of a managed tor: STATE/tor */
 	const char *runtime_dir;   /* of a managed tor's sockets: RUNTIME/tor */
+	/* Where directories of onions are made that need one, and others are not; NULL: nowhere. */
+	const char *onion_dir;
 };
 
 struct tor_status {
@@ -129,6 +131,11 @@ struct onion_spec {
 	bool pow;
 	unsigned max_streams; /* per rendezvous circuit; 0: tor's default (no limit) */
 	uint64_t left; /* as onion_leave has said when an earlier daemon left it; 0: none did */
+	/*
+	 * It is a backend of the Onionbalance with this address (proto/base/onion.h), and so
+	 * neither has clients nor pow; NULL: it is not.
+	 */
+	const char *frontend;
 };
 
 /*
@@ -143,6 +150,12 @@ enum onion_state { ONION_WANTED, ONION_PUBLISHING, ONION_PUBLISHED, ONION_STALLE
 /* Can tor be told of this target? Is this a control port? -EINVAL, and the sentence in err. */
 int tor_check_target(const char *target, struct error *err);
 int tor_check_control(const char *control, struct error *err);
+
+/*
+ * Can this tor have backends, as far as is known by now? -ENOTSUP, and in err what is in
+ * the way and how to get it out of it.
+ */
+int tor_check_backends(const struct tor *t, struct error *err);
 
 struct onion;
 typedef void onion_changed_fn(void *ud, enum onion_state state, const char *reason);

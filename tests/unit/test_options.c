@@ -111,9 +111,9 @@ static void what_is_not_set_has_its_default(void **state)
 	json_auto_t *set = json_pack("{s:i, s:n, s:b}", "max_downloads", 3, "title", "pow", 1);
 	json_auto_t *all = options_complete("share", set);
 	json_auto_t *want =
-		json_pack("{s:n, s:b, s:b, s:i, s:n, s:b, s:i, s:b, s:n, s:n, s:n, s:n, s:b}",
-			  "title", "public", 0, "pow", 1, "max_connections", 1000, "port",
-			  "no_autostop_sharing", 0, "max_downloads", 3, "log_filenames", 0,
+		json_pack("{s:n, s:b, s:b, s:n, s:i, s:n, s:b, s:i, s:b, s:n, s:n, s:n, s:n, s:b}",
+			  "title", "public", 0, "pow", 1, "backend_of", "max_connections", 1000,
+			  "port", "no_autostop_sharing", 0, "max_downloads", 3, "log_filenames", 0,
 			  "start_at", "stop_at", "auto_start_timer", "auto_stop_timer", "copy", 0);
 	json_auto_t *defaults = options_complete("share", NULL);
 
@@ -122,6 +122,39 @@ static void what_is_not_set_has_its_default(void **state)
 	assert_true(json_is_null(json_object_get(defaults, "max_downloads")));
 	/* What is complete is also right. */
 	assert_int_equal(options_validate("share", defaults, NULL), 0);
+}
+
+#define ADDRESS "2gzyxa5ihm7nsggfxnu52rck2vv4rvmdlkiu3zzui5du4xyclen53wid"
+
+static void backends_have_a_frontend_and_are_open_to_all(void **state)
+{
+	struct error err = ERROR_INIT;
+	json_t *value = NULL;
+
+	(void)state;
+	assert_int_equal(validate("{\"backend_of\": \"" ADDRESS ".onion\"}", &err), 0);
+	assert_int_equal(validate("{\"backend_of\": \"" ADDRESS "\"}", &err), 0);
+	assert_int_equal(validate("{\"backend_of\": 5}", &err), -EINVAL);
+	assert_int_equal(validate("{\"backend_of\": \"x\"}", &err), -EINVAL);
+	assert_non_null(strstr(error_text(&err), "backend_of: must be an onion address"));
+	json_auto_t *private = json_pack("{s:s, s:b}", "backend_of", ADDRESS, "public", 0);
+	json_auto_t *pow =
+		json_pack("{s:s, s:b, s:b}", "backend_of", ADDRESS, "public", 1, "pow", 1);
+	json_auto_t *good =
+		json_pack("{s:s, s:b, s:b}", "backend_of", ADDRESS, "public", 1, "pow", 0);
+
+	assert_int_equal(options_check_together("share", private, &err), -EINVAL);
+	assert_non_null(strstr(error_text(&err), "needs a public service"));
+	assert_int_equal(options_check_together("share", pow, &err), -EINVAL);
+	assert_non_null(strstr(error_text(&err), "together with pow"));
+	assert_int_equal(options_check_together("share", good, &err), 0);
+	assert_null(option_find("chat", "backend_of"));
+	const struct option *o = option_find("website", "backend_of");
+
+	assert_int_equal(option_parse_text(o, "http://" ADDRESS ".onion/", &value, &err), 0);
+	assert_string_equal(json_string_value(value), ADDRESS ".onion");
+	json_decref(value);
+	error_done(&err);
 }
 
 static void data_directories_are_absolute(void **state)
@@ -460,6 +493,7 @@ int main(void)
 		cmocka_unit_test(bad_values_name_option_and_reason),
 		cmocka_unit_test(titles_are_counted_in_characters),
 		cmocka_unit_test(what_is_not_set_has_its_default),
+		cmocka_unit_test(backends_have_a_frontend_and_are_open_to_all),
 		cmocka_unit_test(data_directories_are_absolute),
 		cmocka_unit_test(a_webhook_has_one_of_two_formats),
 		cmocka_unit_test(a_dropbox_takes_files_or_messages),

@@ -1,0 +1,576 @@
+/* SPDX-License-Identifier: GPL-3.0-or-later */
+/*
+ * Backends of an Onionbalance against a control port with a tor's list of directories, which
+ * would die of what a tor has been seen to die of.
+ */
+#include "unit.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/stat.h>
+
+#include "base/fsutil.h"
+#include "fake_tor.h"
+#include "tor/internal.h"
+
+#define MANY     5
+#define FRONTEND "2gzyxa5ihm7nsggfxnu52rck2vv4rvmdlkiu3zzui5du4xyclen53wid"
+#define ANOTHER  "duckduckgogg42xjoc72x3sjasowoarfbgcmvfimaftt6twagswzczad"
+
+struct seen {
+	struct onion *onion;
+	char address[ONION_ADDRESS_LEN + 1];
+	uint8_t key[ONION_KEY_SIZE];
+	enum onion_state state;
+	char *reason;
+	unsigned published; /* so often */
+};
+
+struct fixture {
+	uv_loop_t loop;
+	struct ev ev;
+	char *dir, *control, *onions;
+	struct fake fake;
+	struct tor *tor;
+	struct buf list; /* as GETCONF tells it: "Key=value", a line each */
+	bool sandbox, refuse;
+	unsigned setconfs;
+	bool dead; /* of a directory without a good ob_config */
+	struct seen seen[MANY];
+	unsigned removed;
+	bool stopped, expired;
+	uv_timer_t limit;
+	uint64_t deadline;
+};
+
+static void on_limit(uv_timer_t *timer)
+{
+	struct fixture *f = timer->data;
+
+	f->expired = uv_hrtime() >= f->deadline;
+}
+
+/* Until cond is true, at most 20 s. */
+#define RUN_UNTIL(f, cond)                                                  \
+	do {                                                                \
+		(f)->expired = false;                                       \
+		(f)->deadline = uv_hrtime() + UINT64_C(20000000000);        \
+		uv_timer_start(&(f)->limit, on_limit, 1, 2);                \
+		while (!(cond) && !(f)->expired) {                          \
+			uv_run(&(f)->loop, UV_RUN_ONCE);                    \
+		}                                                           \
+		uv_timer_stop(&(f)->limit);                                 \
+		if ((f)->expired) {                                         \
+			fail_msg("20 s without %s; said:\n%s", #cond,       \
+				 (f)->fake.log.len ? (f)->fake.log.p : ""); \
+		}                                                           \
+	} while (0)
+
+/* --- a tor with a list --- */
+
+static void check_directory(struct fixture *f, const char *dir)
+{
+	_cleanup_free_ char *path = xasprintf("%s/ob_config", dir);
+	_cleanup_free_ char *text = NULL;
+
+	if (strstr(dir, "/onions/") &&
+	    (fs_read_file(path, 4096, &text) <= 0 || !strstr(text, "MasterOnionAddress ") ||
+	     !strstr(text, ".onion\n"))) {
+		f->dead = true;
+	}
+}
+
+/* ` Key="value"` pairs into the list; events for directories that are new. */
+static void set_list(struct fixture *f, const char *p)
+{
+	struct buf list = BUF_INIT;
+
+	while (*p == ' ') {
+		const char *equals = strstr(p, "=\""),
+			   *end = equals ? strchr(equals + 2, '"') : NULL;
+
+		if (!end) {
+			break; /* bare: the list is empty */
+		}
+		_cleanup_free_ char *value = xmemdup(equals + 2, (size_t)(end - equals - 2));
+
+		buf_add_span(&list, span_of(p + 1, (size_t)(equals - p - 1)));
+		buf_printf(&list, "=%s\n", value);
+		if (strncmp(p, " HiddenServiceDir", 17) == 0) {
+			check_directory(f, value);
+		}
+		p = end + 1;
+	}
+	buf_done(&f->list);
+	f->list = list;
+}
+
+static void tell_list(struct fake_conn *c, struct fixture *f)
+{
+	struct buf b = BUF_INIT;
+	struct span rest = buf_span(&f->list);
+
+	buf_printf(&b, "250-Sandbox=%d\r\n", f->sandbox);
+	while (rest.n) {
+		buf_add_str(&b, "250-");
+		buf_add_span(&b, span_cut(&rest, '\n'));
+		buf_add_str(&b, "\r\n");
+	}
+	buf_add_str(&b, f->list.len ? "250 OK\r\n" : "250 HiddenServiceOptions\r\n");
+	fake_say(c, b.p);
+	buf_done(&b);
+}
+
+static void upload(struct fixture *f, const char *address)
+{
+	struct buf b = BUF_INIT;
+
+	buf_printf(&b,
+		   "650 HS_DESC CREATED %s UNKNOWN UNKNOWN AAAA\r\n"
+		   "650 HS_DESC UPLOAD %s UNKNOWN $%040d~r AAAA HSDIR_INDEX=00\r\n"
+		   "650 HS_DESC UPLOADED %s UNKNOWN $%040d~r\r\n",
+		   address, address, 7, address, 7);
+	fake_event(&f->fake, b.p);
+	buf_done(&b);
+}
+
+static bool is_listed(struct fixture *f, const char *address)
+{
+	return f->list.len && strstr(f->list.p, address);
+}
+
+static bool script(struct fake_conn *c, const char *line, void *ud)
+{
+	struct fixture *f = ud;
+	bool before[MANY];
+
+	if (strcmp(line, "GETCONF Sandbox") == 0) {
+		fake_say(c, f->sandbox ? "250 Sandbox=1\r\n" : "250 Sandbox=0\r\n");
+		return true;
+	}
+	if (fake_begins(line, "GETCONF")) {
+		tell_list(c, f);
+		return true;
+	}
+	if (!fake_begins(line, "SETCONF HiddenServiceDir") &&
+	    !fake_begins(line, "SETCONF HiddenService")) {
+		return false;
+	}
+	f->setconfs++;
+	if (f->refuse) {
+		fake_say(c, "513 Unacceptable option value: no\r\n");
+		return true;
+	}
+	for (int i = 0; i < MANY; i++) {
+		before[i] = is_listed(f, f->seen[i].address);
+	}
+	set_list(f, line + strlen("SETCONF"));
+	fake_say(c, "250 OK\r\n");
+	for (int i = 0; i < MANY; i++) {
+		if (!before[i] && is_listed(f, f->seen[i].address)) {
+			upload(f, f->seen[i].address);
+		}
+	}
+	return true;
+}
+
+/* --- life --- */
+
+static void on_changed(void *ud, const struct tor_status *status)
+{
+	(void)ud;
+	(void)status;
+}
+
+static void begin(struct fixture *f)
+{
+	static const struct tor_ops ops = {.changed = on_changed};
+	const struct tor_config config = {.mode = TOR_MODE_SYSTEM,
+					  .control = f->control,
+					  .onion_dir = f->onions};
+
+	f->tor = tor_new(&f->ev, &config, &ops, f);
+	f->tor->times.backoff_min = 10;
+	f->tor->times.backoff_max = 40;
+	f->tor->times.slow_retry = 100;
+	f->tor->times.beat = 60;
+	f->tor->times.tick = 10;
+	tor_start(f->tor);
+}
+
+static void on_stopped(void *ud)
+{
+	((struct fixture *)ud)->stopped = true;
+}
+
+static int setup(void **state)
+{
+	struct fixture *f = xnew(struct fixture);
+
+	signal(SIGPIPE, SIG_IGN);
+	uv_loop_init(&f->loop);
+	ev_init(&f->ev, &f->loop, 1 << 20);
+	uv_timer_init(&f->loop, &f->limit);
+	f->limit.data = f;
+	f->dir = unit_tmpdir();
+	f->onions = xasprintf("%s/onions", f->dir);
+	fake_init(&f->fake, &f->loop, f->dir);
+	f->fake.script = script;
+	f->fake.script_ud = f;
+	f->control = xasprintf("unix:%s", f->fake.path);
+	for (unsigned i = 0; i < MANY; i++) {
+		crypto_random(f->seen[i].key, ONION_KEY_SIZE);
+		fake_address(f->seen[i].key, f->seen[i].address);
+	}
+	*state = f;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	tor_stop(f->tor, on_stopped, f);
+	RUN_UNTIL(f, f->stopped);
+	fake_close(&f->fake);
+	uv_close((uv_handle_t *)&f->limit, NULL);
+	uv_run(&f->loop, UV_RUN_DEFAULT);
+	ev_done(&f->ev);
+	assert_int_equal(uv_loop_close(&f->loop), 0);
+	fake_done(&f->fake);
+	assert_false(f->dead);
+	for (unsigned i = 0; i < MANY; i++) {
+		free(f->seen[i].reason);
+	}
+	buf_done(&f->list);
+	free(f->control);
+	free(f->onions);
+	unit_rmtree(f->dir);
+	free(f);
+	return 0;
+}
+
+static void on_onion(void *ud, enum onion_state state, const char *reason)
+{
+	struct seen *s = ud;
+
+	s->published += state == ONION_PUBLISHED;
+	s->state = state;
+	free(s->reason);
+	s->reason = reason ? xstrdup(reason) : NULL;
+}
+
+static void add(struct fixture *f, unsigned i, const char *frontend)
+{
+	struct onion_spec spec = {.address = f->seen[i].address,
+				  .key = f->seen[i].key,
+				  .target = "unix:/run/x/1.sock",
+				  .frontend = frontend};
+
+	f->seen[i].state = ONION_WANTED;
+	f->seen[i].onion = tor_onion_add(f->tor, &spec, on_onion, &f->seen[i]);
+}
+
+static void on_removed(void *ud)
+{
+	((struct fixture *)ud)->removed++;
+}
+
+static void drop(struct fixture *f, unsigned i)
+{
+	onion_remove(f->seen[i].onion, true, on_removed, f);
+}
+
+static char *path_of(const struct fixture *f, unsigned i, const char *file)
+{
+	return xasprintf("%s/%s/%s", f->onions, f->seen[i].address, file);
+}
+
+static bool holds(const struct fixture *f, unsigned i, const char *file, const char *text)
+{
+	_cleanup_free_ char *path = path_of(f, i, file);
+	char *found = NULL;
+	bool same = fs_read_file(path, 4096, &found) > 0 && strcmp(found, text) == 0;
+
+	free(found);
+	return same;
+}
+
+static bool is_published(const struct fixture *f, unsigned i)
+{
+	return f->seen[i].state == ONION_PUBLISHED;
+}
+
+/* --- tests --- */
+
+static void a_backend_is_a_directory_with_key_and_frontend(void **state)
+{
+	struct fixture *f = *state;
+	char expected[96] = "== ed25519v1-secret: type0 ==", *key = NULL;
+	struct stat st;
+
+	begin(f);
+	add(f, 0, FRONTEND);
+	RUN_UNTIL(f, is_published(f, 0));
+	_cleanup_free_ char *path = path_of(f, 0, "hs_ed25519_secret_key");
+
+	memcpy(expected + 32, f->seen[0].key, ONION_KEY_SIZE);
+	assert_int_equal(fs_read_file(path, 200, &key), 96);
+	assert_memory_equal(key, expected, 96);
+	free(key);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0600);
+	*strrchr(path, '/') = '\0';
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(st.st_mode & 0777, 0700);
+	assert_true(holds(f, 0, "ob_config", "MasterOnionAddress " FRONTEND ".onion\n"));
+	assert_non_null(strstr(f->list.p, "HiddenServicePort=80 unix:/run/x/1.sock\n"
+					  "HiddenServiceOnionBalanceInstance=1\n"));
+	assert_int_equal(f->fake.adds, 0);
+	drop(f, 0);
+	RUN_UNTIL(f, f->removed == 1);
+	assert_int_equal(f->list.len, 0);
+	assert_int_equal(stat(path, &st), -1);
+}
+
+static void the_list_is_sent_whole_and_others_stay_in_it(void **state)
+{
+	struct fixture *f = *state;
+
+	buf_add_str(&f->list, "HiddenServiceDir=/var/lib/tor/mine\nHiddenServicePort=22\n");
+	begin(f);
+	for (unsigned i = 0; i < MANY; i++) {
+		add(f, i, i % 2 ? FRONTEND : NULL);
+	}
+	RUN_UNTIL(f, is_published(f, 1) && is_published(f, 3));
+	RUN_UNTIL(f, f->fake.adds == 3);
+	assert_non_null(strstr(f->list.p, "HiddenServiceDir=/var/lib/tor/mine\n"));
+	drop(f, 1);
+	RUN_UNTIL(f, f->removed == 1);
+	assert_true(is_listed(f, f->seen[3].address));
+	assert_false(is_listed(f, f->seen[1].address));
+	drop(f, 3);
+	drop(f, 0);
+	RUN_UNTIL(f, f->removed == 3);
+	assert_string_equal(f->list.p,
+			    "HiddenServiceDir=/var/lib/tor/mine\nHiddenServicePort=22\n");
+	assert_int_equal(f->seen[3].published, 1); /* nobody noticed */
+}
+
+static void a_reload_of_tor_publishes_again(void **state)
+{
+	struct fixture *f = *state;
+
+	begin(f);
+	add(f, 0, FRONTEND);
+	add(f, 1, FRONTEND);
+	RUN_UNTIL(f, is_published(f, 0) && is_published(f, 1));
+	buf_clear(&f->list);
+	fake_event(&f->fake, "650 SIGNAL RELOAD\r\n");
+	RUN_UNTIL(f, f->seen[0].published == 2 && f->seen[1].published == 2);
+	assert_true(is_listed(f, f->seen[0].address));
+}
+
+static void what_a_lost_connection_left_is_cleared_first(void **state)
+{
+	struct fixture *f = *state;
+
+	begin(f);
+	add(f, 0, FRONTEND);
+	RUN_UNTIL(f, is_published(f, 0));
+	fake_hang_up_all(&f->fake);
+	RUN_UNTIL(f, f->seen[0].published == 2);
+	assert_int_equal(f->setconfs, 3); /* set; cleared, and set */
+}
+
+static void an_earlier_daemons_directories_are_swept(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_free_ char *dir = xasprintf("%s/%s", f->onions, f->seen[4].address);
+	_cleanup_free_ char *other = xasprintf("%s/keep", f->onions);
+
+	assert_int_equal(mkdir(f->onions, 0700), 0);
+	assert_int_equal(mkdir(dir, 0700), 0);
+	assert_int_equal(mkdir(other, 0700), 0);
+	buf_printf(&f->list, "HiddenServiceDir=%s\nHiddenServicePort=80 unix:/old\n", dir);
+	begin(f);
+	RUN_UNTIL(f, f->setconfs == 1 && access(dir, F_OK) < 0);
+	assert_int_equal(f->list.len, 0);
+	assert_int_equal(access(other, F_OK), 0); /* not a name of ours */
+}
+
+static void a_damaged_file_is_made_good_and_read_again(void **state)
+{
+	struct fixture *f = *state;
+
+	begin(f);
+	add(f, 0, FRONTEND);
+	RUN_UNTIL(f, is_published(f, 0));
+	_cleanup_free_ char *path = path_of(f, 0, "ob_config");
+	unsigned before = f->setconfs;
+
+	assert_int_equal(unlink(path), 0);
+	RUN_UNTIL(f, f->setconfs > before);
+	assert_true(holds(f, 0, "ob_config", "MasterOnionAddress " FRONTEND ".onion\n"));
+	before = f->setconfs;
+	assert_int_equal(fs_write_file(path, SPAN("MasterOnionAddress\n"), 0600, NULL), 0);
+	RUN_UNTIL(f, f->setconfs > before);
+	assert_true(holds(f, 0, "ob_config", "MasterOnionAddress " FRONTEND ".onion\n"));
+	assert_int_equal(f->seen[0].published, 1);
+}
+
+static void another_frontend_and_none_are_new_onions(void **state)
+{
+	struct fixture *f = *state;
+
+	begin(f);
+	add(f, 0, FRONTEND);
+	RUN_UNTIL(f, is_published(f, 0));
+	drop(f, 0);
+	add(f, 0, ANOTHER);
+	RUN_UNTIL(f, f->removed == 1 && is_published(f, 0));
+	assert_true(holds(f, 0, "ob_config", "MasterOnionAddress " ANOTHER ".onion\n"));
+	assert_int_equal(f->seen[0].published, 2);
+	drop(f, 0);
+	add(f, 0, NULL);
+	RUN_UNTIL(f, f->removed == 2 && f->fake.adds == 1);
+	assert_false(is_listed(f, f->seen[0].address));
+	drop(f, 0);
+	add(f, 0, FRONTEND);
+	RUN_UNTIL(f, f->removed == 3 && is_listed(f, f->seen[0].address));
+	assert_int_equal(f->fake.dels, 1);
+}
+
+static void a_tor_that_refuses_is_asked_again_and_holds_up_nobody(void **state)
+{
+	struct fixture *f = *state;
+
+	f->refuse = true;
+	begin(f);
+	add(f, 0, FRONTEND);
+	add(f, 1, FRONTEND);
+	RUN_UNTIL(f, f->seen[0].reason && f->setconfs >= 2);
+	assert_int_equal(f->seen[0].state, ONION_WANTED);
+	assert_non_null(strstr(f->seen[0].reason, "does not take the directories"));
+	drop(f, 1);
+	RUN_UNTIL(f, f->removed == 1);
+	f->refuse = false;
+	RUN_UNTIL(f, is_published(f, 0));
+	assert_false(is_listed(f, f->seen[1].address));
+}
+
+static void a_directory_that_cannot_be_made_is_told_and_tried_again(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(fs_write_file(f->onions, SPAN("in the way"), 0600, NULL), 0);
+	begin(f);
+	add(f, 0, FRONTEND);
+	RUN_UNTIL(f, f->seen[0].reason);
+	assert_non_null(strstr(f->seen[0].reason, "no directory of ours"));
+	assert_int_equal(f->list.len, 0);
+	assert_int_equal(unlink(f->onions), 0);
+	RUN_UNTIL(f, is_published(f, 0));
+}
+
+static void a_link_in_the_place_of_a_directory_is_not_followed(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_free_ char *link = xasprintf("%s/%s", f->onions, f->seen[0].address);
+	_cleanup_free_ char *target = xasprintf("%s/elsewhere", f->dir);
+	_cleanup_free_ char *file = xasprintf("%s/ob_config", target);
+
+	assert_int_equal(mkdir(f->onions, 0700), 0);
+	assert_int_equal(mkdir(target, 0700), 0);
+	assert_int_equal(symlink(target, link), 0);
+	begin(f);
+	add(f, 0, FRONTEND);
+	RUN_UNTIL(f, f->seen[0].reason);
+	assert_int_equal(access(file, F_OK), -1);
+	assert_int_equal(f->list.len, 0);
+}
+
+static void a_tor_with_a_sandbox_is_refused_with_the_way_out(void **state)
+{
+	struct fixture *f = *state;
+	struct error err = ERROR_INIT;
+
+	f->sandbox = true;
+	begin(f);
+	assert_int_equal(tor_check_backends(f->tor, &err), 0); /* not known yet */
+	add(f, 0, FRONTEND);
+	add(f, 1, NULL);
+	RUN_UNTIL(f, f->seen[0].state == ONION_FAILED && f->fake.adds == 1);
+	assert_non_null(strstr(f->seen[0].reason, "'Sandbox 0'"));
+	assert_int_equal(tor_check_backends(f->tor, &err), -ENOTSUP);
+	assert_string_equal(error_text(&err), f->seen[0].reason);
+	assert_int_equal(f->setconfs, 0);
+	assert_int_equal(access(f->onions, F_OK), -1);
+	drop(f, 0);
+	RUN_UNTIL(f, f->removed == 1);
+	error_done(&err);
+}
+
+static void another_users_tor_is_refused_with_the_way_out(void **state)
+{
+	struct fixture *f = *state;
+	struct error err = ERROR_INIT;
+
+	begin(f);
+	RUN_UNTIL(f, tor_status(f->tor)->state == TOR_READY);
+	f->tor->status.peer_uid = geteuid() + 1;
+	assert_int_equal(tor_check_backends(f->tor, &err), -ENOTSUP);
+	assert_non_null(strstr(error_text(&err), "--tor managed"));
+	add(f, 0, FRONTEND);
+	RUN_UNTIL(f, f->seen[0].state == ONION_FAILED);
+	assert_int_equal(f->setconfs, 0);
+	error_done(&err);
+}
+
+static void what_cannot_be_a_backend_is_refused_without_asking_tor(void **state)
+{
+	static const uint8_t client[1][32];
+	struct fixture *f = *state;
+	struct onion_spec spec = {.address = f->seen[0].address,
+				  .key = f->seen[0].key,
+				  .target = "127.0.0.1:1",
+				  .frontend = FRONTEND,
+				  .pow = true};
+
+	begin(f);
+	tor_onion_add(f->tor, &spec, on_onion, &f->seen[0]);
+	spec.pow = false;
+	spec.clients = client;
+	spec.n_clients = 1;
+	tor_onion_add(f->tor, &spec, on_onion, &f->seen[1]);
+	spec.n_clients = 0;
+	spec.frontend = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaam2dq";
+	tor_onion_add(f->tor, &spec, on_onion, &f->seen[2]);
+	for (int i = 0; i < 3; i++) {
+		RUN_UNTIL(f, f->seen[i].state == ONION_FAILED);
+	}
+	assert_int_equal(f->setconfs, 0);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(a_backend_is_a_directory_with_key_and_frontend),
+		T(the_list_is_sent_whole_and_others_stay_in_it),
+		T(a_reload_of_tor_publishes_again),
+		T(what_a_lost_connection_left_is_cleared_first),
+		T(an_earlier_daemons_directories_are_swept),
+		T(a_damaged_file_is_made_good_and_read_again),
+		T(another_frontend_and_none_are_new_onions),
+		T(a_tor_that_refuses_is_asked_again_and_holds_up_nobody),
+		T(a_directory_that_cannot_be_made_is_told_and_tried_again),
+		T(a_link_in_the_place_of_a_directory_is_not_followed),
+		T(a_tor_with_a_sandbox_is_refused_with_the_way_out),
+		T(another_users_tor_is_refused_with_the_way_out),
+		T(what_cannot_be_a_backend_is_refused_without_asking_tor),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
