@@ -67,14 +67,11 @@ const struct command *const *commands_all(size_t *ret_n)
 static void print_opts(const struct opt *opts)
 {
 	for (const struct opt *o = opts; o && o->name; o++) {
-		char left[SPELLING_MAX * 2];
+		char letter[] = "-x, ", left[SPELLING_MAX * 2];
 
-		if (o->letter) {
-			snprintf(left, sizeof(left), "-%c, --%s", o->letter, o->name);
-		} else {
-			snprintf(left, sizeof(left), "--%s%s%s", o->name, o->metavar ? " " : "",
-				 o->metavar ? o->metavar : "");
-		}
+		letter[1] = o->letter;
+		snprintf(left, sizeof(left), "%s--%s%s%s", o->letter ? letter : "", o->name,
+			 o->metavar ? " " : "", o->metavar ? o->metavar : "");
 		printf("  %-*s  %s\n", OPTION_COLUMN, left, o->help);
 	}
 }

@@ -89,6 +89,12 @@ def test_help_that_is_asked_for_is_a_result(command):
     assert max(map(len, out.splitlines())) <= 100
 
 
+@pytest.mark.parametrize('command,option', [
+    ('history', '-n, --limit N '), ('inbox save', '-i, --identity FILE '), ('start', '--no-wait ')])
+def test_help_says_which_options_take_a_value(command, option):
+    assert '\n  ' + option in client(*command.split(), '--help')[1]
+
+
 def test_general_help_names_every_command_in_80_columns():
     status, out, err = client('--help')
     assert (status, err) == (0, '')
