@@ -31,7 +31,8 @@ def service(name='notes', **more):
 
 def tor(**more):
     return {'mode': 'managed', 'state': 'ready', 'version': '0.4.9', 'reachable': True,
-            'bootstrap': {'percent': 100, 'summary': 'Done'}, 'problem': None, **more}
+            'bootstrap': {'percent': 100, 'summary': 'Done'}, 'problem': None, 'bridges': 0,
+            **more}
 
 
 class FakeDaemon:
