@@ -27,20 +27,21 @@
 #define SPELLING_MAX  64
 
 static const struct command *const commands[] = {
-	&cmd_share,          &cmd_receive,       &cmd_create_share,
-	&cmd_create_receive, &cmd_website,       &cmd_create_website,
-	&cmd_chat,           &cmd_create_chat,   &cmd_start,
-	&cmd_stop,           &cmd_restart,       &cmd_list,
-	&cmd_show,           &cmd_edit,          &cmd_rename,
-	&cmd_delete,         &cmd_publish,       &cmd_add,
-	&cmd_remove,         &cmd_watch,         &cmd_wait,
-	&cmd_history,        &cmd_status,        &cmd_tor_status,
-	&cmd_reload,         &cmd_call,          &cmd_inbox_list,
-	&cmd_inbox_show,     &cmd_inbox_save,    &cmd_inbox_delete,
-	&cmd_key_list,       &cmd_key_add,       &cmd_key_remove,
-	&cmd_metrics_print,  &cmd_metrics_write, &cmd_completion,
-	&cmd_complete_words, &cmd_import,        &cmd_export,
-	&cmd_bridges_list,   &cmd_bridges_set,   &cmd_bridges_none,
+	&cmd_share,          &cmd_receive,        &cmd_create_share,
+	&cmd_create_receive, &cmd_website,        &cmd_create_website,
+	&cmd_chat,           &cmd_create_chat,    &cmd_start,
+	&cmd_stop,           &cmd_restart,        &cmd_list,
+	&cmd_show,           &cmd_edit,           &cmd_rename,
+	&cmd_delete,         &cmd_publish,        &cmd_add,
+	&cmd_remove,         &cmd_watch,          &cmd_wait,
+	&cmd_history,        &cmd_status,         &cmd_tor_status,
+	&cmd_reload,         &cmd_call,           &cmd_inbox_list,
+	&cmd_inbox_show,     &cmd_inbox_save,     &cmd_inbox_delete,
+	&cmd_key_list,       &cmd_key_add,        &cmd_key_remove,
+	&cmd_metrics_print,  &cmd_metrics_write,  &cmd_completion,
+	&cmd_complete_words, &cmd_import,         &cmd_export,
+	&cmd_bridges_list,   &cmd_bridges_set,    &cmd_bridges_none,
+	&cmd_balance_key,    &cmd_balance_config,
 };
 
 const struct opt commands_global_opts[] = {
