@@ -135,7 +135,7 @@ static void add_time(struct buf *b, const char *verb, int64_t at_ms, int64_t now
 /* Why it is so, what comes next, who is there. */
 static void add_details(struct buf *b, const struct scene_service *s, int64_t now_ms)
 {
-	if (s->reason) {
+	if (s->reason && !s->start_ms) { /* else it is that time, once more */
 		add_piece(b, s->reason);
 	}
 	if (s->start_ms) {

@@ -58,6 +58,15 @@ class Server:
     def cpu(self):
         return sum(proc.cpu_seconds(p) for p in self.pids())
 
+    def wakes(self):
+        """How often its threads have gone to sleep so far."""
+        total = 0
+        for pid in self.pids():
+            for task in os.listdir(f'/proc/{pid}/task'):
+                with open(f'/proc/{pid}/task/{task}/status') as f:
+                    total += int(re.search(r'^voluntary_ctxt_switches:\s+(\d+)', f.read(), re.M)[1])
+        return total
+
     def memory(self, key):
         """Bytes, of all its processes: Rss or Pss."""
         total = 0

@@ -3,11 +3,16 @@
 import datetime
 import glob
 import os
+import shutil
+import signal
 import time
 
 import pytest
 
 import shapes
+from lib.daemon import ONIONSHARECTL
+from lib.http import Connection
+from lib.terminal import Terminal
 
 KEEP = ['--no-autostop-sharing']
 LIBRARY = glob.glob('/usr/lib/*/faketime/libfaketimeMT.so.1')
@@ -133,6 +138,51 @@ def test_a_dead_mans_switch_is_put_off(timed, clock):
     timed.until_state('switch', 'running')
 
 
+def test_a_machine_that_slept_makes_up_for_it(timed, clock):
+    timed.json('create', 'share', 'late', timed.file('a'), *KEEP, '--auto-start-timer', '1h')
+    timed.json('create', 'share', 'gone', timed.file('a'), *KEEP, '--auto-stop-timer', '1h')
+    timed.json('start', 'late', 'gone')
+    os.kill(timed.pid, signal.SIGSTOP)
+    clock.set(4000)
+    os.kill(timed.pid, signal.SIGCONT)
+    timed.until_state('late', 'running')
+    assert timed.until_state('gone', 'stopped')['reason'] == 'auto-stop timer'
+
+
+def test_killed_while_it_drains_at_its_time_it_stays_stopped(timed, clock):
+    big = timed.file('big', b'')
+    os.truncate(big, 1 << 30)
+    timed.json('create', 'share', 'docs', big, *KEEP, '--stop-at', clock.at(3600))
+    service = timed.json('start', 'docs')
+    with Connection(service['backend']) as c:
+        c.send(b'GET /download HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n')
+        c.read_head()
+        clock.set(3601)
+        timed.until_state('docs', 'draining')
+        timed.kill()
+    timed.start()
+    after = timed.show('docs')
+    assert (after['state'], after['reason'], after['wanted']) == \
+        ('stopped', 'auto-stop timer', False)
+
+
+@pytest.mark.skipif(not shutil.which('tor'), reason='there is no tor')
+def test_a_restart_before_the_network_is_there_keeps_times_and_address(make_daemon, clock,
+                                                                        tmp_path):
+    torrc = tmp_path / 'torrc'
+    torrc.write_text('DisableNetwork 1\n')
+    daemon = make_daemon(['--tor', 'managed', '--torrc', str(torrc)], env=clock.env()).start()
+    daemon.json('create', 'share', 'docs', daemon.file('a'), *KEEP, '--stop-at', clock.at(3600))
+    daemon.json('start', '--no-wait', 'docs')
+    before = daemon.until_state('docs', 'publishing')
+    daemon.kill()
+    daemon.start()
+    after = daemon.until_state('docs', 'publishing')
+    assert (after['url'], after['stop_at']) == (before['url'], before['stop_at'])
+    clock.set(3601)
+    assert daemon.until_state('docs', 'stopped')['reason'] == 'auto-stop timer'
+
+
 def test_watchers_hear_of_times(timed, clock):
     with timed.varlink() as v:
         v.send('Watch', more=True)
@@ -150,3 +200,6 @@ def test_a_countdown_is_shown(timed, clock):
     assert 'It starts ' in timed.ctl('start', 'docs').err
     shown = timed.ctl('show', 'docs')
     assert ', in 1h59m' in shown.out or ', in 2h' in shown.out
+    argv = [ONIONSHARECTL, '--socket', timed.control, 'watch']
+    with Terminal(argv, {**timed.env, 'TERM': 'xterm'}) as terminal:
+        terminal.until_shown('starts in ')
