@@ -16,10 +16,12 @@ import time
 import pytest
 
 from lib import proc
-from lib.daemon import Daemon
+from lib.daemon import BUILD, Daemon, is_sanitized
 from lib.dropbox import ajax, check_whole, dropbox, submission, uploader
 from lib.http import Closed
 from lib.waiting import until
+
+RECIPIENT = 'age1hjt9pj3sf557lu7ymacxwv4rl0vsegddugagdywgtn0vr3guxueqvz6pew'
 
 
 def nothing_is_left(root):
@@ -136,6 +138,59 @@ def test_killed_at_every_step_of_one_submission(make_daemon, thread, call):
         nothing_is_left(root)
         steps += 1
     assert 0 < steps < 200, steps
+
+
+# --- memory ---
+
+class Memory:
+    """Of a daemon: one allocation of it fails."""
+
+    def __init__(self, directory):
+        self.path = os.path.join(directory, 'countdown')
+        self.fail(0)
+
+    def env(self):
+        return {'LD_PRELOAD': os.path.join(BUILD, 'tests', 'nomem.so'), 'NOMEM': self.path}
+
+    def fail(self, countdown):
+        with open(self.path, 'r+b' if os.path.exists(self.path) else 'wb') as f:
+            f.write(countdown.to_bytes(8, 'little'))
+
+    def has_failed(self):
+        with open(self.path, 'rb') as f:
+            return f.read() == bytes(8)
+
+
+@pytest.mark.parametrize('options', [[], ['--encrypt-to', RECIPIENT]], ids=['plain', 'sealed'])
+def test_any_allocation_may_fail(make_daemon, tmp_path, options):
+    """It ends cleanly, or answers; either way nothing that was acknowledged is lost."""
+    if is_sanitized():
+        pytest.skip('the sanitizer has the allocator')
+    memory = Memory(str(tmp_path))
+    daemon = make_daemon(env=memory.env()).start()
+    service = dropbox(daemon, 'box', *options)
+    root, address = service['options']['data_dir'], service['backend']
+    ended, n, acknowledged = 0, 1, 0
+    while True:
+        memory.fail(n)
+        acknowledged += submit(address, n)
+        time.sleep(0.02)  # the last steps may come after the answer
+        failed = memory.has_failed()
+        memory.fail(0)
+        if daemon.process.poll() is not None:
+            assert daemon.process.returncode == -signal.SIGABRT
+            daemon.process = None
+            ended += 1
+            daemon.start()
+            daemon.until_state('box', 'running')
+        if not options:
+            check_whole(root)
+        assert len(daemon.json('inbox', 'list', 'box')) >= acknowledged
+        nothing_is_left(root)
+        if not failed:
+            break
+        n += 1 if n < 60 else 13 if not options else 101
+    assert ended > 10 and n < 20000, (ended, n)
 
 
 # --- power ---
