@@ -653,6 +653,58 @@ static void a_listener_handed_over_is_used(void **state)
 	free(path);
 }
 
+static void who_comes_between_two_listeners_waits_for_the_second(void **state)
+{
+	struct fixture *f = *state;
+	struct visitors v = {.f = f}, next = {.f = f};
+	_cleanup_error_ struct error err = ERROR_INIT;
+	char *path = xasprintf("%s/s", f->dir);
+	struct stat st;
+
+	assert_int_equal(listen_unix(&v, path, &err), 0);
+	assert_string_equal(listener_path(v.l), path);
+	int fd = listener_leave(v.l);
+
+	assert_true(fd >= 0 && fcntl(fd, F_GETFD) == FD_CLOEXEC);
+	int c = call_unix(path);
+
+	assert_true(c >= 0);
+	close_listener(&v);
+	assert_int_equal(v.n, 0);
+	int later = call_unix(path);
+
+	assert_true(later >= 0);
+	assert_int_equal(listener_open_left(&f->ev, fd, on_visitor, &next, &next.l, &err), 0);
+	assert_string_equal(listener_path(next.l), path);
+	turn_until(f, &next.n, 2);
+	close(c);
+	close(later);
+	let_go(&next);
+	close_listener(&next);
+	assert_int_equal(stat(path, &st), -1); /* its file now */
+	free(path);
+}
+
+static void a_socket_that_nobody_finds_any_more_is_not_gone_on_with(void **state)
+{
+	struct fixture *f = *state;
+	struct visitors v = {.f = f};
+	_cleanup_error_ struct error err = ERROR_INIT;
+	char *path = xasprintf("%s/s", f->dir);
+	struct listener *l;
+
+	assert_int_equal(listen_unix(&v, path, &err), 0);
+	int fd = listener_leave(v.l);
+
+	close_listener(&v);
+	assert_int_equal(unlink(path), 0);
+	unit_write(f->dir, "s", "something else");
+	assert_int_equal(listener_open_left(&f->ev, fd, on_visitor, &v, &l, &err), -ENOENT);
+	uv_run(&f->loop, UV_RUN_NOWAIT);
+	assert_int_equal(fcntl(fd, F_GETFD), -1); /* it was taken all the same */
+	free(path);
+}
+
 static void what_cannot_be_listened_on_is_refused(void **state)
 {
 	struct fixture *f = *state;
@@ -750,6 +802,8 @@ int main(void)
 		loop_test(only_its_own_socket_file_is_removed),
 		loop_test(a_listener_may_be_closed_while_it_accepts),
 		loop_test(a_listener_handed_over_is_used),
+		loop_test(who_comes_between_two_listeners_waits_for_the_second),
+		loop_test(a_socket_that_nobody_finds_any_more_is_not_gone_on_with),
 		loop_test(what_cannot_be_listened_on_is_refused),
 		loop_test(without_descriptors_visitors_are_turned_away),
 	};
