@@ -148,11 +148,15 @@ static int call_import(struct ctl *ctl, const struct moving *mv, bool check_only
 {
 	const json_t *paths = json_object_get(mv->params, "paths");
 	json_t *params = json_deep_copy(mv->params), *reply = NULL;
-	bool copy = json_is_true(json_object_get(json_object_get(params, "options"), "copy"));
+	json_t *options = json_object_get(params, "options");
+	bool copy = json_is_true(json_object_get(options, "copy"));
 	char **words = xcalloc(json_array_size(paths) + 1, sizeof(*words));
 	struct rpc_fds fds = {.n = 0};
 	int r = ctl_connect(ctl, err);
 
+	if (check_only) {
+		json_object_del(options, "copy"); /* nothing is handed over yet */
+	}
 	if (r == 0 && json_array_size(paths)) {
 		size_t n = choose_paths(ctl, paths, words);
 

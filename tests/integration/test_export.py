@@ -183,3 +183,21 @@ def test_without_a_terminal_a_passphrase_must_be_given(daemon):
     make_two(daemon)
     done = daemon.ctl('export', 'docs', wrapper=['setsid'])
     assert done.status == 1 and '--passphrase-file' in done.err and done.out == '', done
+
+
+def test_what_was_copied_is_copied_again_from_there_or_from_elsewhere(daemon, other):
+    path = daemon.file('a', b'what was copied')
+    daemon.json('create', 'share', 'docs', path, '--copy', '--no-autostop-sharing')
+    backup = os.path.join(daemon.dir, 'backup')
+    assert daemon.ctl('export', 'docs', '-o', backup, '--plain').status == 0
+    assert b'what was copied' not in open(backup, 'rb').read()
+    other.json('import', backup, '--no-start')
+    other.json('start', 'docs')
+    assert other.get('docs', '/download').body == b'what was copied'
+    other.json('delete', 'docs', '--yes')
+    os.unlink(path)
+    refused = other.ctl('import', backup)
+    assert refused.status == 1 and path in refused.err and other.json('list') == []
+    other.json('import', backup, '--no-start', '--content', other.file('b', b'elsewhere'))
+    other.json('start', 'docs')
+    assert other.get('docs', '/download').body == b'elsewhere'
