@@ -241,6 +241,18 @@ def test_a_file_or_folder_that_is_replaced_is_another_at_once(daemon, site, url)
         os.rename(site + '-away', site)
 
 
+def test_a_site_that_is_missing_when_the_daemon_starts_fails_and_says_so(daemon, site, url):
+    daemon.stop()
+    os.rename(site, site + '-away')
+    daemon.start()
+    service = daemon.until_state('web', 'failed')
+    assert site in service['reason'] and service['wanted']
+    assert daemon.ctl('wait', 'web', '--for', 'running').status == 3
+    os.rename(site + '-away', site)
+    daemon.json('start', 'web')
+    assert daemon.show('web')['backend'] == url and ask(url, '/').status == 200
+
+
 def test_no_visitor_is_ever_shown_what_was_there_before(daemon, site, url):
     """Small files that are asked for all the time: replaced, or written in place."""
     path, over = os.path.join(site, 'hot.txt'), threading.Event()
