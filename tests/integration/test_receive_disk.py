@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A dropbox on disks that are full, fail, or may not be written to any more."""
+import errno
 import os
 import shutil
 import signal
@@ -10,12 +11,14 @@ import time
 import pytest
 
 from lib import proc
+from lib.daemon import BUILD
 from lib.dropbox import (BOUNDARY, ajax, check_whole, dropbox, form, post, submission,
                          submissions)
 from lib.http import Closed, Connection
 from lib.waiting import until
 
 DATA = os.urandom(1 << 20)
+RECIPIENT = 'age1hjt9pj3sf557lu7ymacxwv4rl0vsegddugagdywgtn0vr3guxueqvz6pew'
 
 
 class Disk:
@@ -173,7 +176,7 @@ def failing_at(daemon, call, error, n):
 
 
 @pytest.mark.parametrize('call,error', [
-    # No write: the loop is woken by one, which must not fail. A full disk stands for it above.
+    # No write: the loop is woken by one, which must not fail. They have a test of their own.
     ('openat', 'EMFILE'), ('mkdirat', 'EIO'), ('fsync', 'EIO'), ('renameat2', 'EIO'),
     ('utimensat', 'EIO'), ('unlinkat', 'EIO'), ('fstatfs', 'EIO')])
 def test_an_error_at_any_step_is_told_or_does_no_harm(make_daemon, call, error):
@@ -210,5 +213,58 @@ def test_an_error_at_any_step_is_told_or_does_no_harm(make_daemon, call, error):
     daemon.json('stop', 'box')
     daemon.json('start', 'box')
     assert check_whole(root) == acknowledged
+    run, = os.listdir(os.path.join(root, '.incoming'))
+    assert os.listdir(os.path.join(root, '.incoming', run)) == []
+
+
+class Writes:
+    """Of a daemon: one of them to a file goes wrong."""
+
+    def __init__(self, directory):
+        self.path = os.path.join(directory, 'orders')
+        with open(self.path, 'wb') as f:
+            f.write(bytes(16))
+
+    def env(self):
+        return {'LD_PRELOAD': os.path.join(BUILD, 'tests', 'nowrite.so'), 'NOWRITE': self.path,
+                # The sanitizer wants to be the first library, and need not be.
+                'ASAN_OPTIONS': 'verify_asan_link_order=0:detect_leaks=1:exitcode=99'}
+
+    def fail(self, countdown, how):
+        with open(self.path, 'r+b') as f:
+            f.write(countdown.to_bytes(8, 'little') + how.to_bytes(8, 'little'))
+
+    def went_wrong(self):
+        with open(self.path, 'rb') as f:
+            return f.read(8) == bytes(8)
+
+
+@pytest.mark.parametrize('options,how', [
+    ([], 0), ([], errno.EINTR), ([], errno.EIO), ([], errno.EDQUOT),
+    (['--encrypt-to', RECIPIENT], 0), (['--encrypt-to', RECIPIENT], errno.EIO)],
+    ids=['half', 'signal', 'error', 'full', 'sealed-half', 'sealed-error'])
+def test_a_write_that_goes_wrong_is_told_or_does_no_harm(make_daemon, tmp_path, options, how):
+    """Half of it, or after a signal: it goes on. Else it is refused, and nothing stays."""
+    writes = Writes(str(tmp_path))
+    daemon = make_daemon(env=writes.env()).start()
+    service = dropbox(daemon, 'box', *options)
+    root, address = service['options']['data_dir'], service['backend']
+    statuses, acknowledged, n = set(), 0, 0
+    while True:
+        n += 1
+        writes.fail(n, how)
+        status = ajax(address, ('file[]', 'a', DATA), ('file[]', 'b', DATA),
+                      ('text', None, b'hello'))[0]
+        if not writes.went_wrong():
+            break
+        statuses.add(status)
+        acknowledged += status == 200
+        if not options:
+            assert submissions(root) == [({'a': DATA, 'b': DATA}, b'hello')] * acknowledged
+        assert len(daemon.json('inbox', 'list', 'box')) == acknowledged
+    writes.fail(0, 0)
+    assert n > 3
+    assert statuses == {{0: 200, errno.EINTR: 200, errno.EIO: 500, errno.EDQUOT: 507}[how]}
+    daemon.json('restart', 'box')
     run, = os.listdir(os.path.join(root, '.incoming'))
     assert os.listdir(os.path.join(root, '.incoming', run)) == []
