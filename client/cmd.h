@@ -41,7 +41,7 @@ extern const struct command cmd_create_share, cmd_create_receive, cmd_create_cha
 	cmd_tor_status, cmd_history, cmd_reload, cmd_call, cmd_inbox_list, cmd_inbox_show,
 	cmd_inbox_save, cmd_inbox_delete, cmd_key_list, cmd_key_add, cmd_key_remove, cmd_publish,
 	cmd_add, cmd_remove, cmd_import, cmd_export, cmd_bridges_list, cmd_bridges_set,
-	cmd_bridges_none;
+	cmd_bridges_none, cmd_tor_check;
 
 extern const struct command cmd_balance_key, cmd_balance_config;
 extern const struct command cmd_metrics_print, cmd_metrics_write, cmd_completion,

@@ -128,6 +128,14 @@ static const struct field type_bridges_fields[] = {
 };
 static STRUCT(type_bridges, "Bridges", "By which bridges Tor is entered.");
 
+static const struct field type_check_step_fields[] = {
+	F("step", STRING, 0, "tor, service, local, published, descriptor, visit; in this order."),
+	F("good", BOOL, 0, "It is as it should be. Else it is the last step."),
+	F("text", STRING, 0, "What was found, and where it helps what to do."),
+	END,
+};
+static STRUCT(type_check_step, "CheckStep", "A step of a visit through Tor.");
+
 static const struct field type_counts_fields[] = {
 	F("total", INT, 0, "Saved and one-off services."),
 	F("running", INT, 0, "Those that visitors are served by."),
@@ -479,6 +487,13 @@ static const struct field in_BridgesSet[] = {
 	END,
 };
 #define out_BridgesSet out_bridges
+#define in_TorCheck    in_name
+static const struct field out_TorCheck[] = {
+	T("steps", type_check_step, ARRAY, "Those that were taken."),
+	F("done", BOOL, 0, "No other comes."),
+	F("good", BOOL, 0, "A visitor gets an answer."),
+	END,
+};
 
 /* X(name, permission, flags, documentation) */
 #define METHODS(X)                                                                                \
@@ -554,6 +569,9 @@ static const struct field in_BridgesSet[] = {
 	  "and "                                                                                  \
 	  "for a transport whose program is not installed. Connections of visitors end and come " \
 	  "back by the new way.")                                                                 \
+	X(TorCheck, CONTROL, METHOD_MAY_STREAM,                                                   \
+	  "Visits a service through Tor and tells where that breaks. With \"more\" each step is " \
+	  "told as it is taken.")                                                                 \
 	X(Reload, ADMIN, 0, "Reads the configuration again, as SIGHUP does.")
 
 #define X(name, permission, flags, doc) _Static_assert(sizeof("" doc) > 10, #name " has no text");
@@ -591,13 +609,17 @@ static const struct error_def control_errors[] = {
 };
 
 static const struct type_def *const control_types[] = {
-	&type_mode,       &type_state,      &type_key,
-	&type_transfers,  &type_webhook,    &type_service,
-	&type_bootstrap,  &type_tor_status, &type_bridges,
-	&type_counts,     &type_goal,       &type_event_kind,
-	&type_direction,  &type_phase,      &type_file,
-	&type_part_kind,  &type_part,       &type_submission,
-	&type_entry_kind, &type_entry,      NULL,
+	&type_mode,       &type_state,
+	&type_key,        &type_transfers,
+	&type_webhook,    &type_service,
+	&type_bootstrap,  &type_tor_status,
+	&type_bridges,    &type_check_step,
+	&type_counts,     &type_goal,
+	&type_event_kind, &type_direction,
+	&type_phase,      &type_file,
+	&type_part_kind,  &type_part,
+	&type_submission, &type_entry_kind,
+	&type_entry,      NULL,
 };
 
 const struct interface interface_control = {

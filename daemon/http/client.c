@@ -13,7 +13,7 @@
 struct http_client {
 	struct ev *ev;
 	struct http_io *io; /* NULL: there never was one */
-	bool tls;
+	bool tls, head;
 	uv_timer_t timer; /* the deadline; 0 ms: tells of a failure at once */
 	struct buf out;
 	size_t sent;
@@ -99,7 +99,7 @@ static int on_headers_complete(llhttp_t *parser)
 		return -1;
 	}
 	c->status = parser->status_code;
-	return 0;
+	return c->head ? 1 : 0; /* 1: no body follows, whatever its length would be */
 }
 
 /* 100 Continue and its like come before the answer; 101 would be the last that is HTTP. */
@@ -208,12 +208,14 @@ static void build_request(struct buf *b, const struct http_post *post)
 {
 	bool rooted = post->target.n > 0 && post->target.p[0] == '/';
 
-	buf_printf(b, "POST %s" SPAN_FMT " HTTP/1.1\r\nHost: %s\r\n", rooted ? "" : "/",
-		   SPAN_ARG(post->target), post->authority);
-	buf_printf(b,
-		   "User-Agent: OnionShare\r\nAccept: */*\r\nConnection: close\r\n"
-		   "Content-Type: %s\r\nContent-Length: %zu\r\n",
-		   post->content_type, post->body.n);
+	buf_printf(b, "%s %s" SPAN_FMT " HTTP/1.1\r\nHost: %s\r\n",
+		   post->content_type ? "POST" : "HEAD", rooted ? "" : "/", SPAN_ARG(post->target),
+		   post->authority);
+	buf_add_str(b, "User-Agent: OnionShare\r\nAccept: */*\r\nConnection: close\r\n");
+	if (post->content_type) {
+		buf_printf(b, "Content-Type: %s\r\nContent-Length: %zu\r\n", post->content_type,
+			   post->body.n);
+	}
 	if (post->header) {
 		buf_printf(b, "%s: %s\r\n", post->header, post->header_value);
 	}
@@ -253,6 +255,7 @@ struct http_client *http_client_post(struct ev *ev, int fd, const struct http_po
 	c->open_handles = 1;
 	c->cb = cb;
 	c->ud = ud;
+	c->head = !post->content_type;
 	build_request(&c->out, post);
 	llhttp_init(&c->parser, HTTP_RESPONSE, settings());
 	c->parser.data = c;

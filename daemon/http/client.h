@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * One POST over a connection that is there already, and its answer's status.
+ * One POST (or HEAD) over a connection that is there already, and its answer's status.
  * HTTP/1.1, with or without TLS; no redirects, no cookies, no second request. Of
  * the answer at most HTTP_CLIENT_ANSWER_MAX bytes are read, and nothing is kept.
  */
@@ -13,9 +13,9 @@
 #define HTTP_CLIENT_ANSWER_MAX (64u * 1024)
 
 struct http_post {
-	const char *authority; /* for the header Host */
-	struct span target;    /* path and query as http_url_parse takes them, or "" */
-	const char *content_type;
+	const char *authority;             /* for the header Host */
+	struct span target;                /* path and query as http_url_parse takes them, or "" */
+	const char *content_type;          /* NULL: a HEAD without a body, not a POST */
 	const char *header, *header_value; /* one more, or NULL */
 	struct span body;
 	const struct tls_trust *trust; /* NULL: without TLS */

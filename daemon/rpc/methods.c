@@ -34,6 +34,7 @@ const struct rpc_method rpc_methods[] = {
 	{"InboxDelete", rpc_inbox_delete},
 	{"BridgesList", rpc_bridges_list},
 	{"BridgesSet", rpc_bridges_set},
+	{"TorCheck", rpc_tor_check},
 	{"Reload", rpc_reload},
 	{NULL, NULL},
 };

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What is asked about Tor beside its status: bridges. */
+/* What is asked about Tor beside its status: bridges, and whether a service can be visited. */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "proto/base/alloc.h"
 #include "rpc/methods.h"
+#include "svc/check.h"
 
 struct bridges_call {
 	struct rpc_call *call; /* NULL: nobody waits any more */
@@ -95,4 +96,59 @@ void rpc_bridges_set(struct rpc_call *call, void *ud)
 		call->gone = bridges_gone;
 	}
 	bridges_done(&bridges);
+}
+
+/* --- check --- */
+
+struct check_call {
+	struct rpc_call *call;
+	struct check *check;
+};
+
+static void check_gone(struct rpc_call *call)
+{
+	struct check_call *c = call->user;
+
+	check_cancel(c->check);
+	free(c);
+}
+
+static void on_step(void *ud, const json_t *steps, bool done, bool good)
+{
+	struct check_call *c = ud;
+	struct rpc_call *call = c->call;
+	json_t *reply;
+
+	if (!done && !call->more) {
+		return;
+	}
+	reply = json_pack("{s:o, s:b, s:b}", "steps", json_deep_copy(steps), "done", done, "good",
+			  good);
+	if (done) {
+		free(c);
+		rpc_reply(call, reply);
+	} else {
+		rpc_reply_continue(call, reply);
+	}
+}
+
+void rpc_tor_check(struct rpc_call *call, void *ud)
+{
+	struct rpc_env *env = ud;
+	struct service *svc = rpc_service(call, env);
+	_cleanup_error_ struct error err = ERROR_INIT;
+
+	if (!svc) {
+		return; /* answered, and the call is gone */
+	}
+	struct check_call *c = xnew(struct check_call);
+
+	c->call = call;
+	if (check_start(env->manager, svc, on_step, c, &c->check, &err) < 0) {
+		free(c);
+		rpc_reply_error(call, &err);
+		return;
+	}
+	call->user = c;
+	call->gone = check_gone;
 }

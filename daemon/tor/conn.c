@@ -11,6 +11,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "proto/base/alloc.h"
 #include "proto/base/crypto.h"
 #include "tor/tor.h"
@@ -307,11 +308,20 @@ static void on_written(uv_write_t *req, int status)
 	free(out);
 }
 
+/* Behind the first word may stand keys and bridges. */
+static void log_command(struct span line)
+{
+	struct span word = span_cut(&line, ' ');
+
+	log_debug("tor is told: " SPAN_FMT, SPAN_ARG(word));
+}
+
 void ctl_send(struct ctl_conn *c, struct buf *line, ctl_reply_fn *cb, void *ud)
 {
 	struct outgoing *out = xnew(struct outgoing);
 
 	assert(ctl_idle(c));
+	log_command(buf_span(line));
 	out->bytes = *line;
 	*line = BUF_INIT;
 	buf_add_str(&out->bytes, "\r\n");

@@ -12,6 +12,7 @@
 
 struct ctl_auth;
 struct launch;
+struct tor_probe;
 
 #define TOR_CANDIDATES_MAX 3u
 #define TOR_KEY_REQS_MAX   256u
@@ -111,6 +112,8 @@ struct tor {
 		void *ud;
 	} handoff;
 
+	struct tor_probe *probe; /* NULL: none is under way */
+
 	struct list onions, removals;
 	struct hsdirs hsdirs;
 	struct list keys; /* struct tor_key_req */
@@ -196,6 +199,15 @@ void hsdirs_lost(struct tor *t);
 void hsdirs_take_sandbox(struct tor *t, const struct ctl_reply *reply);
 /* No job of its runs. */
 void hsdirs_free(struct tor *t);
+
+/* --- probe.c --- */
+
+bool probe_send(struct tor *t);
+/* The text of an HS_DESC event. */
+void probe_event(struct tor *t, struct span text);
+void probe_tick(struct tor *t);
+void probe_lost(struct tor *t);
+void probe_tell(struct tor *t);
 
 /* --- key.c --- */
 

@@ -72,6 +72,7 @@ static void fall_down(struct tor *t)
 	handoff_lost(t);
 	if (was_ready) {
 		bridges_lost(t);
+		probe_lost(t);
 		onions_lost(t);
 		keys_lost(t);
 		if (ev_now_ms(t->ev) - t->ready_since >= t->times.steady) {
@@ -413,6 +414,7 @@ static void on_event(void *ud, const struct ctl_reply *event)
 		return;
 	}
 	if (desc_parse(text, &desc)) {
+		probe_event(t, text);
 		onions_event(t, &desc);
 		return;
 	}

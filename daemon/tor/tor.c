@@ -174,7 +174,7 @@ void tor_pump(struct tor *t)
 		return;
 	}
 	if (bridges_send(t) || onions_send_removal(t) || handoff_send(t) || keys_send(t) ||
-	    hsdirs_send(t) || onions_send_add(t)) {
+	    hsdirs_send(t) || onions_send_add(t) || probe_send(t)) {
 		return;
 	}
 	send_beat(t);
@@ -184,7 +184,7 @@ static void on_tick(uv_timer_t *timer);
 
 static bool unsettled(const struct tor *t)
 {
-	if (!list_empty(&t->keys)) {
+	if (!list_empty(&t->keys) || t->probe) {
 		return true;
 	}
 	return t->status.state == TOR_READY && (t->status.bootstrap < 100 || onions_unsettled(t));
@@ -209,6 +209,7 @@ static void on_tick(uv_timer_t *timer)
 		onions_tick(t);
 	}
 	keys_tick(t);
+	probe_tick(t);
 	tor_pump(t);
 	arm_tick(t);
 }
@@ -218,6 +219,7 @@ static void tor_turn(uv_timer_t *timer)
 	struct tor *t = timer->data;
 
 	bridges_tell(t);
+	probe_tell(t);
 	keys_tell(t);
 	onions_tell(t);
 	if (t->changed && !t->stopping) {
@@ -236,6 +238,7 @@ static void last_turn(uv_timer_t *timer)
 	struct tor *t = timer->data;
 
 	bridges_tell(t);
+	probe_tell(t);
 	do {
 		keys_tell(t);
 		onions_tell(t);
@@ -384,6 +387,7 @@ void tor_stop(struct tor *t, void (*stopped)(void *ud), void *ud)
 	link_close(t);
 	t->status.state = TOR_DOWN;
 	bridges_lost(t);
+	probe_lost(t);
 	onions_lost(t);
 	keys_lost(t);
 	keys_stop(t);

@@ -347,6 +347,7 @@ class TorNet:
         self.seconds = None  # from the first process to the last client's 100 %
         self.torrc = ""
         self._socket_dir = None
+        self._more_clients = 0
 
     # --- life ---
 
@@ -391,6 +392,18 @@ class TorNet:
         if self._socket_dir not in (None, self.dir):
             shutil.rmtree(self._socket_dir, ignore_errors=True)
         self._socket_dir = None
+
+    def add_client(self):
+        """One more, which may be killed and launched again; it is on its way."""
+        ports = Ports()
+        self._more_clients += 1
+        name = f"client{self.n_clients + self._more_clients}"
+        client = Client(self.dir, name, self._socket_dir, ports)
+        client.write_torrc(self.torrc, CLIENT)
+        ports.release()
+        self.nodes.append(client)
+        client.launch()
+        return client
 
     def add_bridge(self, obfs4=False):
         """One more tor that nobody hears of: (its bridge line, its port), once it listens."""

@@ -964,6 +964,40 @@ static void what_tor_cannot_be_told_fails_without_asking(void **state)
 	RUN_UNTIL(f, f->removed == 1);
 }
 
+static void expect_version(struct fixture *f, const char *version, const char *problem,
+			   const char *advice)
+{
+	char *say = xasprintf("250-version=%s\r\n250-status/bootstrap-phase=NOTICE BOOTSTRAP "
+			      "PROGRESS=100 TAG=done SUMMARY=\"Done\"\r\n250 OK\r\n",
+			      version);
+	const struct tor_status *status;
+
+	script(f, "GETINFO version", say);
+	begin(f);
+	RUN_UNTIL(f, state_of(f) == TOR_READY);
+	status = tor_status(f->tor);
+	assert_true(problem ? status->problem && strstr(status->problem, problem)
+			    : !status->problem);
+	assert_true(advice ? status->advice && strstr(status->advice, advice) : !status->advice);
+	stop(f);
+	assert_int_equal(f->times, 0);
+	free(say);
+}
+
+static void old_versions_of_tor_are_told_of_with_advice(void **state)
+{
+	struct fixture *f = *state;
+
+	expect_version(f, "0.4.5.16", "too old for onions with private keys", "0.4.9.11");
+	expect_version(f, "0.3.9.9", "install 0.4.6", "0.4.9.11");
+	expect_version(f, "0.4.8.12 (git-0123456789abcdef)", NULL, "tor 0.4.8.12 has known holes");
+	expect_version(f, "0.4.9.10-dev", NULL, "upgrade");
+	expect_version(f, "0.4.9.11", NULL, NULL);
+	expect_version(f, "0.4.10.1-alpha", NULL, NULL);
+	expect_version(f, "1.0", NULL, NULL);
+	expect_version(f, "something else", NULL, NULL);
+}
+
 static void a_tor_without_proof_of_work_publishes_without_it(void **state)
 {
 	struct fixture *f = *state;
@@ -1496,6 +1530,7 @@ int main(void)
 		T(a_key_of_another_address_fails_and_its_onion_is_taken_down),
 		T(refusals_are_told_apart),
 		T(what_tor_cannot_be_told_fails_without_asking),
+		T(old_versions_of_tor_are_told_of_with_advice),
 		T(a_tor_without_proof_of_work_publishes_without_it),
 		T(a_cut_closes_the_circuits_before_the_onion_comes_back),
 		T(a_cut_that_a_loss_interrupts_is_done_after_it),
