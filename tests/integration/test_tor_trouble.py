@@ -143,7 +143,7 @@ def test_another_controller_that_closes_all_circuits(machine):
             time.sleep(10 if PATIENT else 1)
     assert machine.told('ADD_ONION') == told
     machine.visitor.forget()
-    assert reached(machine.visitor, service, '/download') == b'data'
+    assert reached(machine.visitor, service, '/download', seconds=LONG * 2) == b'data'
     assert machine.state() == 'running'
 
 

@@ -467,7 +467,8 @@ static void another_programs_tor_is_left_alone_with_the_way_out(void **state)
 	assert_int_equal(check(f, NULL, &err), 0); /* without is always possible */
 	assert_non_null(strstr(tor_status(f->tor)->problem, "cannot be used"));
 	use(f, NULL, NULL);
-	assert_false(said(f, "CONF"));
+	assert_false(said(f, "Bridge"));
+	assert_false(said(f, "DisableNetwork="));
 }
 
 static void the_units_tor_is_let_into_the_network_when_it_has_its_bridges(void **state)
