@@ -1,24 +1,31 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "mode/assets.h"
 
-static int open_asset(void *ud, uint64_t offset, uint64_t length, struct http_body *ret)
+#include "http/accept.h"
+
+static int open_bytes(void *ud, uint64_t offset, uint64_t length, struct http_body *ret)
 {
-	const struct asset *a = ud;
+	const struct asset_bytes *bytes = ud;
 
 	*ret = (struct http_body){.kind = HTTP_BODY_MEM, .length = length};
-	ret->mem.p = (const char *)a->p + offset;
+	ret->mem.p = (const char *)bytes->p + offset;
 	return 0;
 }
 
 static void respond(struct http_req *req, const struct asset *a)
 {
+	struct http_accept accept = http_accept_of(req);
+	bool packed = a->packed.n > 0 && http_accept_has(&accept, HTTP_CODING_GZIP);
+	const struct asset_bytes *bytes = packed ? &a->packed : &a->plain;
 	const struct http_repr repr = {
-		.length = a->n,
-		.etag = a->etag,
+		.length = bytes->n,
+		.etag = bytes->etag,
 		.content_type = a->type,
+		.content_encoding = packed ? http_coding_name(HTTP_CODING_GZIP) : NULL,
+		.vary = a->packed.n > 0 ? "Accept-Encoding" : NULL,
 		.cache_control = "no-cache",
-		.open = open_asset,
-		.ud = (void *)(uintptr_t)a,
+		.open = open_bytes,
+		.ud = (void *)(uintptr_t)bytes,
 	};
 
 	http_respond_repr(req, &repr);

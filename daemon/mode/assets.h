@@ -15,10 +15,15 @@
  */
 #define ASSETS_PATH "/static_onionshare_7qk2v4m3xz5t6wbn/"
 
-struct asset {
-	const char *name, *type, *etag;
+struct asset_bytes {
+	const char *etag; /* of their own, with quotes */
 	size_t n;
 	const unsigned char *p;
+};
+
+struct asset {
+	const char *name, *type;
+	struct asset_bytes plain, packed; /* packed: by gzip; n 0 where that gains nothing */
 };
 
 extern const struct asset assets[];

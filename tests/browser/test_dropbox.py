@@ -102,7 +102,7 @@ def test_the_page_is_small_and_made_for_everybody(daemon):
         assert all(u.startswith((service['url'], 'data:')) for u in b.requested())
         size = b.run('''return performance.getEntries().filter(e => "encodedBodySize" in e)
                         .reduce((sum, e) => sum + e.encodedBodySize, 0)''')
-        assert 1000 < size < 24 * 1024
+        assert 1000 < size < 20 * 1024
         # With the keyboard alone.
         reached = []
         for _ in range(4):

@@ -4,6 +4,7 @@
 The refusals are those of RFC 9112 and of the request-smuggling literature; several
 are accepted by HTTP parsers in wide use (CVE-2023-30589, CVE-2024-27982).
 """
+import gzip
 import re
 
 import pytest
@@ -447,6 +448,22 @@ def test_no_page_names_another_host(server):
         assert answer.status == 200, asset
         if answer['content-type'].startswith('text/'):
             has_the_usual_headers(answer)
+
+
+def test_what_pages_bring_along_is_packed_for_who_takes_it(server):
+    page = fetch(server, '/').body
+    wants = {'Accept-Encoding': 'gzip'}
+    for asset in set(re.findall(r'(?:href|src)="(/[^"]+\.(?:css|js))"', page.decode())):
+        plain, packed = fetch(server, asset), fetch(server, asset, wants)
+        assert plain.all('content-encoding') == [] and packed['content-encoding'] == 'gzip'
+        assert gzip.decompress(packed.body) == plain.body and len(packed.body) < len(plain.body)
+        assert packed.body[4:8] == bytes(4)  # no time of anything
+        assert plain['vary'] == packed['vary'] == 'Accept-Encoding'
+        assert plain['etag'] != packed['etag']
+        again = fetch(server, asset, {**wants, 'If-None-Match': packed['etag']})
+        assert again.status == 304
+        refused = fetch(server, asset, {'Accept-Encoding': 'gzip;q=0'})
+        assert refused.body == plain.body
 
 
 def test_half_a_request_and_gone(server):
