@@ -18,6 +18,13 @@ static const struct opt opts[] = {
 	{0},
 };
 
+static const struct opt publish_opts[] = {
+	{"copy", 0, NULL, "the daemon keeps a copy, also where it serves other files in place"},
+	{"to", 0, "FILE", "publish nothing here: pack it, with the options that visitors notice"},
+	{"from", 0, "FILE", "publish what was packed so, the same on each machine"},
+	{0},
+};
+
 static int finish(const char *name, json_t *reply, const char *done)
 {
 	const json_t *service = json_object_get(reply, "service");
@@ -76,8 +83,92 @@ static int change(struct ctl *ctl, const char *method, bool archives, const char
 	return r < 0 ? ctl_fail(&err) : finish(name, reply, done);
 }
 
+/* --- a release for several machines --- */
+
+static int show(struct ctl *ctl, json_t **ret, struct error *err)
+{
+	json_t *reply = NULL;
+	int r = ctl_call(ctl, "Show", json_pack("{s:s}", "name", ctl->args.words[0]), &reply, err);
+
+	if (r == 0) {
+		*ret = json_incref(json_object_get(reply, "service"));
+		json_decref(reply);
+	}
+	return r;
+}
+
+static int publish_to(struct ctl *ctl, const char *file)
+{
+	struct error err = ERROR_INIT;
+	json_t *service = NULL;
+	int r = show(ctl, &service, &err);
+
+	if (r == 0) {
+		json_t *options = json_deep_copy(json_object_get(service, "options"));
+
+		json_object_set(options, "title", json_object_get(service, "title"));
+		r = content_pack(ctl->args.words + 1, ctl->args.n_words - 1,
+				 service_text(service, "mode"), options, file, &err);
+		json_decref(options);
+		json_decref(service);
+	}
+	if (r < 0) {
+		return ctl_fail(&err);
+	}
+	out_note("Packed into %s. On each machine: onionsharectl publish NAME --from FILE",
+		 out_esc(file));
+	return 0;
+}
+
+/* First the options, which may be refused; a mixture of two releases is nothing to fear of them. */
+static int publish_from(struct ctl *ctl, const char *file)
+{
+	const char *name = ctl->args.words[0];
+	json_t *service = NULL, *info = NULL, *reply = NULL;
+	json_t *params = json_pack("{s:s}", "name", name);
+	struct error err = ERROR_INIT;
+	int r = show(ctl, &service, &err);
+
+	if (r == 0) {
+		r = content_unpack(ctl, file, service_text(service, "mode"), params, &info, &err);
+	}
+	if (r == 0) {
+		r = ctl_call(ctl, "Edit",
+			     json_pack("{s:s, s:O}", "name", name, "options",
+				       json_object_get(info, "options")),
+			     &reply, &err);
+	}
+	if (r == 0) {
+		if (json_array_size(json_object_get(reply, "restart_needed"))) {
+			out_note("Some of its options count after 'onionsharectl restart %s'.",
+				 out_esc(name));
+		}
+		json_decref(take_ptr(reply));
+		r = ctl_call(ctl, "Publish", json_incref(params), &reply, &err);
+	}
+	json_decref(service);
+	json_decref(params);
+	json_decref(info);
+	return r < 0 ? ctl_fail(&err) : finish(name, reply, "has its new content");
+}
+
 static int run_publish(struct ctl *ctl)
 {
+	const char *to = opt_text(&ctl->args, "to"), *from = opt_text(&ctl->args, "from");
+
+	if (to && from) {
+		return ctl_misuse(ctl, "one of --to and --from");
+	}
+	if (from ? ctl->args.n_words > 1 : ctl->args.n_words < 2) {
+		return ctl_misuse(ctl, from ? "'publish --from' takes NAME alone"
+					    : "'publish' needs NAME PATH...");
+	}
+	if (from) {
+		return publish_from(ctl, from);
+	}
+	if (to) {
+		return publish_to(ctl, to);
+	}
 	return change(ctl, "Publish", true, "has its new content");
 }
 
@@ -130,9 +221,14 @@ const struct command cmd_publish = {
 		"website the only path may be a .zip, .tar, .tar.gz, .tar.xz or .tar.zst: it is\n"
 		"unpacked, and if there is just one folder in it, that is the site. A service "
 		"that\n"
-		"was made with --copy gets a copy again.",
-	.opts = opts,
-	.min_words = 2,
+		"was made with --copy gets a copy again.\n"
+		"--to FILE packs the paths into a file instead, as a release for several machines "
+		"behind\n"
+		"one address; NAME --from FILE publishes it on each. They then serve the same "
+		"bytes under\n"
+		"the same ETag, so that a download goes on at another machine.",
+	.opts = publish_opts,
+	.min_words = 1,
 	.max_words = SIZE_MAX,
 	.any_bytes = true,
 	.run = run_publish,

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "client/out.h"
+#include "client/pack.h"
 #include "proto/base/alloc.h"
 #include "proto/base/buf.h"
 #include "proto/base/codec.h"
@@ -24,6 +25,7 @@
 
 struct handover {
 	struct rpc *rpc;
+	struct pack *pack; /* instead of a daemon; or NULL */
 	char *token;
 	json_t *entries;
 	struct rpc_fds fds;
@@ -50,6 +52,15 @@ int handover_begin(struct rpc *rpc, struct handover **ret, struct error *err)
 	json_decref(reply);
 	*ret = h;
 	return 0;
+}
+
+struct handover *handover_to_pack(struct pack *pack)
+{
+	struct handover *h = xnew(struct handover);
+
+	h->pack = pack;
+	h->entries = json_array();
+	return h;
 }
 
 void handover_free(struct handover *h)
@@ -142,12 +153,17 @@ static int add(struct handover *h, struct span name, const char *kind, struct er
 
 int handover_add_dir(struct handover *h, struct span name, struct error *err)
 {
-	return add(h, name, "directory", err);
+	return h->pack ? pack_add_dir(h->pack, name, err) : add(h, name, "directory", err);
 }
 
 int handover_add_file(struct handover *h, struct span name, int fd, bool more, uint64_t size,
 		      struct error *err)
 {
+	if (h->pack) {
+		int r = pack_add_file(h->pack, name, fd, more, err);
+
+		return r < 0 ? r : rpc_check_signal(err);
+	}
 	h->fds.fd[h->fds.n++] = fd;
 	h->files += !more;
 	h->bytes += size;

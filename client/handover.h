@@ -17,6 +17,9 @@ struct handover;
 
 /* On this connection, to which it belongs. 0 or -errno. */
 int handover_begin(struct rpc *rpc, struct handover **ret, struct error *err);
+/* What is handed over goes into a file instead. pack stays the caller's. */
+struct pack;
+struct handover *handover_to_pack(struct pack *pack);
 void handover_free(struct handover *h);
 /* For Create, Publish and AddContent. */
 const char *handover_token(const struct handover *h);

@@ -274,6 +274,9 @@ static const struct field in_Publish[] = {
 	F("name", STRING, 0, "The service's name."),
 	F("paths", STRING, ARRAY, "As for Create, descriptors too."),
 	F("handover", STRING, NULLABLE, "As for Create."),
+	F("release", STRING, NULLABLE,
+	  "What is handed over, file by file in this order, is handed over to other machines too, "
+	  "with these same 64 hex digits: validators (ETag) are then the same on all."),
 	END,
 };
 #define out_Publish       out_service

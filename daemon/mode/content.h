@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 
@@ -38,6 +39,12 @@ struct mode_content {
 	 * is asked about it, and about each file and directory in it.
 	 */
 	uid_t *owners;
+	/*
+	 * It was packed elsewhere, for several machines: validators are made with this key, and of
+	 * nothing that differs between them (mode_content_ctime). Set once, behind new.
+	 */
+	bool released;
+	uint8_t release[32];
 	/* private */
 	unsigned refs;
 	void (*gone)(void *ud);

@@ -34,7 +34,7 @@ const char *plan_file_etag(struct plan *p, uint32_t i)
 	}
 	const struct tree_entry *e = &p->tree->entries[i];
 	const uint64_t numbers[] = {e->file.size, (uint64_t)e->file.mtime_ns,
-				    (uint64_t)e->file.ctime_ns};
+				    p->released ? 0 : (uint64_t)e->file.ctime_ns};
 	char path[TREE_PATH_ROOM];
 	const struct span parts[] = {
 		SPAN("file 1"),
@@ -100,8 +100,9 @@ int plan_make(const uint8_t key[32], const struct mode_host *host,
 
 	p->refs = 1;
 	p->host = *host;
-	memcpy(p->key, key, sizeof(p->key));
-	r = tree_walk((const char *const *)options->content->paths, key, options, &p->tree, err);
+	p->released = options->content->released;
+	memcpy(p->key, p->released ? options->content->release : key, sizeof(p->key));
+	r = tree_walk((const char *const *)options->content->paths, p->key, options, &p->tree, err);
 	if (r == 0 && !p->tree->single) {
 		r = plan_zip(p, err);
 	}

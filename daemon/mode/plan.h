@@ -30,6 +30,7 @@ struct plan {
 		char text[PLAN_ETAG_ROOM]; /* "": none yet */
 	} etags[PLAN_ETAGS];
 	uint8_t key[32];
+	bool released; /* mode/content.h */
 	struct mode_host host;
 	struct mode_content *content; /* a reference: files are opened as long as there is a plan */
 };

@@ -596,7 +596,7 @@ static void digest_u64(struct digest *d, uint64_t v)
 	buf_add(&d->b, &v, sizeof(v));
 }
 
-static void finish(struct tree *t, const uint8_t *key)
+static void finish(struct tree *t, const uint8_t *key, bool released)
 {
 	struct digest d = {.key = key};
 
@@ -610,7 +610,7 @@ static void finish(struct tree *t, const uint8_t *key)
 		if (!e->is_dir) {
 			digest_u64(&d, e->file.size);
 			digest_u64(&d, (uint64_t)e->file.mtime_ns);
-			digest_u64(&d, (uint64_t)e->file.ctime_ns);
+			digest_u64(&d, released ? 0 : (uint64_t)e->file.ctime_ns);
 			t->files++;
 			if (__builtin_add_overflow(t->total, e->file.size, &t->total)) {
 				t->total = UINT64_MAX;
@@ -652,7 +652,7 @@ int tree_walk(const char *const *paths, const uint8_t key[32], const struct tree
 		return r;
 	}
 	t->entries = xreallocarray(t->entries, t->n, sizeof(*t->entries));
-	finish(t, key);
+	finish(t, key, options->content && options->content->released);
 	*ret = t;
 	return 0;
 }

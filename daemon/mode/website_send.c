@@ -40,14 +40,17 @@ bool website_is_young(const struct stat *st)
 void website_make_etag(const struct website *w, const struct stat *st, enum http_coding coding,
 		       char ret[WEBSITE_ETAG_ROOM])
 {
+	const struct mode_content *c = w->site ? w->site->content : NULL;
+	bool released = c && c->released;
+	/* Of a release, which never changes, the time tells its files apart (svc/handover.c). */
 	const uint64_t numbers[] = {
-		st->st_dev, /* images of file systems that are made alike have like inodes and times
-			     */
-		st->st_ino,
+		/* images of file systems that are made alike have like inodes and times */
+		released ? 0 : st->st_dev,
+		released ? 0 : st->st_ino,
 		(uint64_t)st->st_size,
 		(uint64_t)tree_ns(st->st_mtim),
-		(uint64_t)tree_ns(st->st_ctim),
-		website_is_young(st),
+		released ? 0 : (uint64_t)tree_ns(st->st_ctim),
+		!released && website_is_young(st),
 		coding,
 	};
 	const struct span parts[] = {
@@ -57,7 +60,8 @@ void website_make_etag(const struct website *w, const struct stat *st, enum http
 	};
 	uint8_t mac[SHA256_SIZE];
 
-	crypto_hmac_sha256(w->key, sizeof(w->key), parts, ARRAY_SIZE(parts), mac);
+	crypto_hmac_sha256(released ? c->release : w->key, sizeof(w->key), parts, ARRAY_SIZE(parts),
+			   mac);
 	ret[0] = '"';
 	hex_encode(mac, 16, ret + 1);
 	ret[33] = '"';

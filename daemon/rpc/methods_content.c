@@ -45,6 +45,7 @@ int rpc_content(struct rpc_call *call, const struct rpc_env *env, struct manager
 	const char *token = rpc_string(call, "handover");
 
 	ret->paths = json_is_array(paths) ? paths : NULL;
+	ret->release = rpc_string(call, "release");
 	if (token) {
 		ret->handover = handover_find(env->manager, token, call->peer->uid);
 		return ret->handover ? 0 : no_such_handover(err);

@@ -8,6 +8,7 @@
 
 #include "proto/base/alloc.h"
 #include "proto/base/buf.h"
+#include "proto/base/codec.h"
 #include "proto/base/crypto.h"
 #include "proto/base/utf8.h"
 #include "store/cache.h"
@@ -145,11 +146,16 @@ static bool is_owner(const json_t *owner)
 static bool is_source(const json_t *source)
 {
 	const json_t *copy = json_object_get(source, "copy"),
-		     *owner = json_object_get(source, "owner");
+		     *owner = json_object_get(source, "owner"),
+		     *release = json_object_get(source, "release");
+	uint8_t key[32];
 
 	return json_is_object(source) &&
 	       (!copy || (json_is_string(copy) && is_copy(json_string_value(copy)))) &&
-	       (!owner || is_owner(owner));
+	       (!owner || is_owner(owner)) &&
+	       (!release ||
+		(json_is_string(release) &&
+		 hex_decode(span_str(json_string_value(release)), key, sizeof(key)) == 0));
 }
 
 static json_t *read_sources(struct reader *rd, int column, const json_t *paths)

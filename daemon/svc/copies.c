@@ -10,6 +10,7 @@
 #include "base/fsutil.h"
 #include "base/log.h"
 #include "proto/base/alloc.h"
+#include "proto/base/codec.h"
 #include "proto/base/crypto.h"
 #include "svc/registry.h"
 
@@ -209,6 +210,22 @@ static void content_gone(void *ud)
 	free(held);
 }
 
+/* All of one release, which others have too; what was added to it here makes it another. */
+static void set_release(struct mode_content *c, const json_t *sources)
+{
+	const json_t *first = json_object_get(json_array_get(sources, 0), "release");
+	json_t *source;
+	size_t i;
+
+	c->released = json_is_string(first) && hex_decode(span_str(json_string_value(first)),
+							  c->release, sizeof(c->release)) == 0;
+	json_array_foreach (sources, i, source) {
+		const json_t *release = json_object_get(source, "release");
+
+		c->released = c->released && release && json_equal(first, release);
+	}
+}
+
 struct mode_content *copies_content(struct manager *m, const json_t *paths, const json_t *sources,
 				    unsigned layout)
 {
@@ -232,6 +249,7 @@ struct mode_content *copies_content(struct manager *m, const json_t *paths, cons
 	struct mode_content *c = mode_content_new((const char *const *)shown, owners, n,
 						  (enum mode_layout)layout, content_gone, held);
 
+	set_release(c, sources);
 	for (size_t i = 0; i < n; i++) {
 		free(shown[i]);
 	}

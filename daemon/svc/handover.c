@@ -12,6 +12,7 @@
 
 #include "base/fsutil.h"
 #include "proto/base/alloc.h"
+#include "proto/base/codec.h"
 #include "proto/base/crypto.h"
 #include "proto/base/utf8.h"
 #include "svc/copies.h"
@@ -30,7 +31,9 @@ struct handover {
 	char *release;
 	int dir; /* the release; opened before anything is written, so that no error is missed */
 	uint32_t entries;
-	char *last_file; /* that "more" goes to */
+	char *last_file;  /* that "more" goes to */
+	char *validators; /* hex, of a release for several machines; or NULL */
+	uint32_t files;   /* so far */
 	bool failed, ended, taking;
 
 	/* the job: a batch, or the taking */
@@ -202,6 +205,18 @@ static int open_copy(struct handover *h, const struct handover_entry *e)
 	return copyfile_begin(&h->copy, e->fd, fd, more, HANDOVER_RESERVE, &h->err);
 }
 
+/*
+ * A file's time is its place in the order in which they came: the same on all machines that
+ * the same release is handed over to, and never twice in it (mode/content.h).
+ */
+static void number(struct handover *h)
+{
+	const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = h->files}};
+
+	/* What cannot be numbered has validators of this machine's own. */
+	(void)!futimens(h->copy.to, times);
+}
+
 /* One entry, or a step of it: 1 if it is whole, 0 if there is more of it, -errno. */
 static int put_some(struct handover *h, uint64_t *left)
 {
@@ -219,8 +234,12 @@ static int put_some(struct handover *h, uint64_t *left)
 		if (r < 0) {
 			return r;
 		}
+		h->files += e->kind == HANDOVER_FILE;
 	}
 	r = copyfile_some(&h->copy, *left, &h->err);
+	if (r == 1) {
+		number(h);
+	}
 	h->bytes += h->copy.done - before;
 	*left -= h->copy.done - before < *left ? h->copy.done - before : *left;
 	return r;
@@ -270,6 +289,7 @@ static void release_if_ended(struct handover *h)
 	close_fdp(&h->dir);
 	handover_entries_free(h->batch, h->n);
 	free(h->last_file);
+	free(h->validators);
 	free(h->release);
 	error_done(&h->err);
 	free(h);
@@ -469,7 +489,8 @@ static int add_source(struct handover *h, size_t i)
 	}
 	char *copy = xasprintf("%s/%s%s%s", h->release, part, *only ? "/" : "", only);
 
-	json_array_append_new(h->sources, json_pack("{s:s}", "copy", copy));
+	json_array_append_new(h->sources,
+			      json_pack("{s:s, s:s*}", "copy", copy, "release", h->validators));
 	free(copy);
 	return 0;
 }
@@ -508,9 +529,16 @@ static void take_done(struct job *job)
 	stopped_running(h);
 }
 
-int handover_take(struct handover *h, size_t n, handover_taken_fn *cb, void *ud, struct error *err)
+int handover_take(struct handover *h, size_t n, const char *validators, handover_taken_fn *cb,
+		  void *ud, struct error *err)
 {
+	uint8_t key[32];
 	int r = refuse_put(h, NULL, 0, err);
+
+	if (r == 0 && validators && hex_decode(span_str(validators), key, sizeof(key)) < 0) {
+		r = error_set_kind(err, EINVAL, ERROR_INVALID_VALUE, "release",
+				   "must be 64 hex digits", "release: must be 64 hex digits");
+	}
 
 	if (r == 0 && h->dir < 0) {
 		r = bad_name(err, "is missing: nothing was handed over");
@@ -519,6 +547,7 @@ int handover_take(struct handover *h, size_t n, handover_taken_fn *cb, void *ud,
 		return r;
 	}
 	h->n_parts = n;
+	h->validators = validators ? xstrdup(validators) : NULL;
 	h->taken = cb;
 	h->ud = ud;
 	h->sources = json_array();

@@ -78,5 +78,9 @@ void handover_entries_free(struct handover_entry *entries, size_t n);
  * in it. err: sources is NULL, and the release deleted.
  */
 typedef void handover_taken_fn(void *ud, const struct error *err, json_t *sources);
-/* 0: the handover has come to its end with it. */
-int handover_take(struct handover *h, size_t n, handover_taken_fn *cb, void *ud, struct error *err);
+/*
+ * 0: the handover has come to its end with it. validators: the key of a release that others
+ * have too, 64 hex digits; NULL: it is this machine's alone.
+ */
+int handover_take(struct handover *h, size_t n, const char *validators, handover_taken_fn *cb,
+		  void *ud, struct error *err);

@@ -87,6 +87,7 @@ struct manager_create {
 	const json_t *identity;
 	/* What is served is this copy, and the paths only say where it came from; or NULL. */
 	struct handover *handover;
+	const char *release; /* the key of its validators (handover_take); or NULL */
 };
 
 /* cb: it exists, its address made (or to come, if no tor answered: no error then). */

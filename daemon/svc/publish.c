@@ -32,6 +32,12 @@ int check_content(const struct manager_create *what, struct error *err)
 {
 	const json_t *copy = json_object_get(what->options, "copy");
 
+	if (what->release && !what->handover) {
+		return error_set_kind(
+			err, EINVAL, ERROR_INVALID_VALUE, "release", "nothing was handed over",
+			"release: the files must be handed over first (HandoverBegin)");
+	}
+
 	if (json_is_true(copy) && !what->handover) {
 		return error_set_kind(err, EINVAL, ERROR_INVALID_VALUE, "copy",
 				      "nothing was handed over",
@@ -87,7 +93,7 @@ int get_content(struct manager *m, const struct manager_create *what, content_go
 	g->cb = cb;
 	g->ud = ud;
 	if (what->handover) {
-		r = handover_take(what->handover, g->n, taken, g, err);
+		r = handover_take(what->handover, g->n, what->release, taken, g, err);
 	} else {
 		content_check(m->ev, what->paths, what->fds, what->owner, m->config.state_dir,
 			      checked, g);
