@@ -25,6 +25,12 @@ static void print_tor(const json_t *tor)
 		out_line("     %d%% - %s", (int)number(bootstrap, "percent"),
 			 out_esc(service_text(bootstrap, "summary")));
 	}
+	if (number(tor, "bridges") > 0) {
+		out_line("     by %d of your bridges", (int)number(tor, "bridges"));
+	}
+	if (service_has(tor, "advice")) {
+		out_line("     %s", out_esc(service_text(tor, "advice")));
+	}
 	if (service_has(tor, "problem")) {
 		out_line("     %s", out_esc(service_text(tor, "problem")));
 	}

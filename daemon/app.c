@@ -417,6 +417,7 @@ static int make_manager(struct app *app, struct error *err)
 	struct manager_config config = {
 		.local_only = app->config->local_only,
 		.listen_tcp = c->tor_listen == CONFIG_LISTEN_TCP,
+		.listen_auto = c->tor_listen == CONFIG_LISTEN_AUTO,
 		.runtime_dir = app->config->runtime_dir,
 		.state_dir = app->config->state_dir,
 		.drain_ms = (unsigned)c->drain_seconds * 1000,

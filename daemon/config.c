@@ -84,7 +84,8 @@ static const struct config_key keys[] = {
 		    "onionsharectl tor bridges set is refused."},
 	{"tor", "listen", TYPE_CHOICE, AT(tor_listen), .choices = listens, .fallback = "auto",
 	 .comment = "Where services wait for tor: unix (sockets that others cannot reach), tcp\n"
-		    "(ports of 127.0.0.1), or auto, which today is unix."},
+		    "(ports of 127.0.0.1), or auto: unix, unless\n"
+		    "AppArmor keeps that tor from them."},
 
 	{"limits", "buffers", TYPE_SIZE, AT(buffers), .min = 1 << 20, .max = UINT64_C(64) << 30,
 	 .fallback = "64M", .comment = "Memory for transfers, of all services together."},

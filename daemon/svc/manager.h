@@ -28,6 +28,7 @@ struct service;
 struct manager_config {
 	bool local_only;
 	bool listen_tcp;         /* with Tor: loopback TCP instead of Unix sockets */
+	bool listen_auto;        /* the same, if tor cannot reach them (tor_status.confined) */
 	const char *runtime_dir; /* sockets: RUNTIME/http/ */
 	const char *state_dir;   /* what holds it is not served; NULL: no such rule */
 	unsigned drain_ms;

@@ -240,6 +240,12 @@ static const char *csp(const struct service *svc)
 	return custom ? custom : "";
 }
 
+/* Tor cannot reach a Unix socket here, and the admin has not said that it can. */
+static bool is_kept_away(const struct service *svc)
+{
+	return manager_config(svc->m)->listen_auto && tor_status(manager_tor(svc->m))->confined;
+}
+
 static int listen_for_visitors(struct service *svc, struct error *err)
 {
 	static const struct http_server_ops ops = {.request = on_request};
@@ -264,7 +270,7 @@ static int listen_for_visitors(struct service *svc, struct error *err)
 	if (config->local_only) {
 		return listen_on_port(svc, err);
 	}
-	if (config->listen_tcp) {
+	if (config->listen_tcp || is_kept_away(svc)) {
 		return http_server_listen_tcp(svc->server, 0, err);
 	}
 	if (service_listen_left(svc)) {
@@ -406,6 +412,12 @@ void service_tor_changed(struct service *svc, const struct tor_status *status)
 {
 	if (svc->webhook) {
 		webhook_tor_changed(svc->webhook, status);
+	}
+	/* It began to listen before anybody knew which tor it would be. */
+	if (svc->onion && svc->socket_path && status->state == TOR_READY && is_kept_away(svc)) {
+		service_stop(svc, true);
+		service_start(svc);
+		return;
 	}
 	/* Not while it goes down: its socket may be gone. */
 	if (svc->onion) {

@@ -490,3 +490,16 @@ uid_t ctl_peer_uid(const struct ctl_conn *c)
 	}
 	return cred.uid;
 }
+
+/* The label is "PROFILE (enforce)" or "PROFILE (complain)", with or without a NUL behind it. */
+bool ctl_peer_confined(const struct ctl_conn *c)
+{
+	char label[256] = "";
+	socklen_t n = sizeof(label) - 1;
+	uv_os_fd_t fd;
+
+	return c->io.stream.type == UV_NAMED_PIPE &&
+	       uv_fileno((const uv_handle_t *)&c->io, &fd) == 0 &&
+	       getsockopt(fd, SOL_SOCKET, SO_PEERSEC, label, &n) == 0 &&
+	       strcmp(label, "system_tor (enforce)") == 0;
+}

@@ -83,3 +83,5 @@ void ctl_sendf(struct ctl_conn *c, ctl_reply_fn *cb, void *ud, const char *fmt, 
 void ctl_fail(struct ctl_conn *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Who listens on a Unix socket; (uid_t)-1 if it is not known. */
 uid_t ctl_peer_uid(const struct ctl_conn *c);
+/* Does Debian's AppArmor profile of tor hold it? False where nobody can tell. */
+bool ctl_peer_confined(const struct ctl_conn *c);

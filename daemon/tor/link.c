@@ -66,6 +66,7 @@ static void fall_down(struct tor *t)
 	health_reset(&t->health);
 	t->status.version[0] = '\0';
 	t->status.peer_uid = (uid_t)-1;
+	t->status.confined = false;
 	t->status.socks[0] = t->status.control[0] = '\0';
 	free(take_ptr(t->status.advice));
 	set_state(t, TOR_DOWN);
@@ -228,8 +229,18 @@ static bool is_older(const char *version, const char *than)
 	return false;
 }
 
+#define CONFINED                                                                            \
+	"AppArmor's profile system_tor keeps this tor from the daemon's sockets: unless "   \
+	"listen says otherwise, services wait on ports of 127.0.0.1, where every user of "  \
+	"this machine gets at them. Better: a tor of its own (onionshared-tor.service, or " \
+	"mode = managed); or the line \"/run/onionshared/http/*.sock rw,\" in "             \
+	"/etc/apparmor.d/local/system_tor, and listen = unix"
+
 static char *advice(const struct tor *t)
 {
+	if (t->status.confined) {
+		return xstrdup(CONFINED);
+	}
 	if (!is_older(t->status.version, OLDEST_WITHOUT_HOLES)) {
 		return NULL;
 	}
@@ -393,6 +404,7 @@ static void on_connected(void *ud)
 	};
 
 	t->status.peer_uid = ctl_peer_uid(t->conn);
+	t->status.confined = ctl_peer_confined(t->conn);
 	if (t->handoff.here) {
 		on_auth(t, NULL); /* it was done long ago */
 		return;

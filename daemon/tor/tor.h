@@ -50,7 +50,12 @@ struct tor_status {
 	/* Its SOCKS port, as socks.h takes it; "": there is none on this machine, or not known. */
 	char socks[TOR_SOCKS_LEN];
 	char control[128]; /* the control port in use, as it was written; "": none */
-	char *advice;     /* what works and should be changed all the same, or NULL; owned by tor */
+	char *advice; /* what works and should be changed all the same, or NULL; owned by tor */
+	/*
+	 * AppArmor confines it (Debian's profile system_tor), so that it cannot reach
+	 * Unix sockets of others; as the kernel says of its control socket (SO_PEERSEC).
+	 */
+	bool confined;
 	unsigned bridges; /* that were set here for it */
 };
 

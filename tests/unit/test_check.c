@@ -38,6 +38,23 @@ struct world {
 	char *text;  /* of the last */
 };
 
+/* What the kernel says of tor's control socket where AppArmor confines it. */
+static const char *label; /* NULL: nothing */
+
+int __real_getsockopt(int fd, int level, int name, void *value, socklen_t *n);
+int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *n);
+
+int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *n)
+{
+	if (level != SOL_SOCKET || name != SO_PEERSEC || !label) {
+		return __real_getsockopt(fd, level, name, value, n);
+	}
+	assert_in_range(strlen(label), 1, *n);
+	memcpy(value, label, strlen(label));
+	*n = (socklen_t)strlen(label);
+	return 0;
+}
+
 static void too_late(uv_timer_t *timer)
 {
 	(void)timer;
@@ -184,6 +201,7 @@ static void open_daemon(struct world *w)
 	struct store_config store = {.state_dir = state_dir};
 	struct tor_config tor = {.mode = TOR_MODE_SYSTEM, .control = control, .socks = socks};
 	struct manager_config config = {.runtime_dir = runtime,
+					.listen_auto = true,
 					.drain_ms = 1000,
 					.limits = http_limits_default};
 	struct error err = ERROR_INIT;
@@ -573,6 +591,40 @@ static void tor_that_is_lost_on_the_way_ends_it(void **state)
 	assert_non_null(strstr(w->text, "lost"));
 }
 
+static void wait_for_backend(struct world *w, const char *kind)
+{
+	bool is = false;
+
+	uv_timer_start(&w->deadline, too_late, 30000, 0);
+	while (!is) {
+		uv_run(&w->loop, UV_RUN_ONCE);
+		json_t *o = manager_service_json(w->svc);
+		const char *backend = json_string_value(json_object_get(o, "backend"));
+
+		is = backend && strncmp(backend, kind, strlen(kind)) == 0 && w->svc->onion &&
+		     onion_state(w->svc->onion) == ONION_PUBLISHING;
+		json_decref(o);
+	}
+	uv_timer_stop(&w->deadline);
+}
+
+static void a_tor_that_apparmor_keeps_from_sockets_gets_a_port(void **state)
+{
+	struct world *w = *state;
+
+	w->no_uploads = true;
+	label = "system_tor (complain)";
+	start(w);
+	wait_for_backend(w, "unix:");
+	assert_null(tor_status(w->tor)->advice);
+	label = "system_tor (enforce)";
+	fake_hang_up_all(&w->fake);
+	wait_for_backend(w, "tcp:127.0.0.1:");
+	assert_non_null(strstr(tor_status(w->tor)->advice, "AppArmor"));
+	assert_int_equal(count(w, "Port=80,127.0.0.1:"), 2); /* one of them made the address */
+	label = NULL;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -592,6 +644,7 @@ int main(void)
 		T(one_at_a_time),
 		T(cancelled_at_any_step_it_leaves_nothing),
 		T(tor_that_is_lost_on_the_way_ends_it),
+		T(a_tor_that_apparmor_keeps_from_sockets_gets_a_port),
 #undef T
 	};
 
