@@ -211,7 +211,8 @@ static int ask_once(int tty, const char *question, struct buf *ret, struct error
 	}
 	silent = before;
 	silent.c_lflag &= ~(tcflag_t)ECHO;
-	/* First, for this drops what is typed: an answer may come as soon as the question stands. */
+	/* First, for this drops what is typed: an answer may come as soon as the question stands.
+	 */
 	tcsetattr(tty, TCSAFLUSH, &silent);
 	(void)!write(tty, question, strlen(question));
 	/* A signal that ends the program ends this wait, and the echo comes back. */
