@@ -250,9 +250,14 @@ class Chromium(Browser):
 
 
     def resume_download(self):
-        """The button for it in the list of downloads, when the download has failed."""
+        """The button for it in the list of downloads, when the download has failed; unless it
+        goes on by itself, as after a connection that was closed in peace."""
         self.command('Page.navigate', url='chrome://downloads/')
-        until(lambda: self.run(self.RESUME), 'the download can be resumed', START)
+
+        def resumed_or_complete():
+            return self.run(self.RESUME) or not any(
+                name.endswith('.crdownload') for name in os.listdir(self.downloads))
+        until(resumed_or_complete, 'the download can be resumed', START)
 
     RESUME = '''
         const list = document.querySelector("downloads-manager");
