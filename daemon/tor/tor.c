@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/un.h>
 
 #include "proto/base/alloc.h"
 #include "tor/internal.h"
@@ -120,7 +121,9 @@ static void own_socks(const char *text, char *ret, size_t size)
 		return;
 	}
 	if (ctl_addr_is_unix(&addr)) {
-		snprintf(ret, size, "unix:%s", addr.text);
+		const struct sockaddr_un *un = (const struct sockaddr_un *)&addr.sa;
+
+		snprintf(ret, size, "unix:%s", un->sun_path);
 	} else {
 		ctl_addr_print_tcp(&addr, ret, size);
 	}

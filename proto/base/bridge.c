@@ -94,7 +94,7 @@ static bool is_address(struct span s)
 {
 	char text[INET6_ADDRSTRLEN];
 	uint8_t raw[16];
-	struct span host = s, port;
+	struct span host, port;
 	bool v6 = s.n && s.p[0] == '[';
 	uint64_t number;
 
@@ -317,7 +317,7 @@ static bool is_there(const struct bridges *b, const char *line)
 int bridges_add(struct bridges *b, struct span line, struct error *err)
 {
 	struct buf text = BUF_INIT;
-	struct bridge bridge;
+	struct bridge bridge = {0};
 	int r = bridge_parse(line, &bridge, err);
 
 	if (r < 0) {
@@ -365,7 +365,7 @@ int bridges_add_text(struct bridges *b, struct span text, struct error *err)
 bool bridges_use(const struct bridges *b, const struct bridge_transport *t)
 {
 	for (size_t i = 0; i < b->n; i++) {
-		struct bridge bridge;
+		struct bridge bridge = {0};
 
 		if (bridge_parse(span_str(b->lines[i]), &bridge, NULL) == 0 &&
 		    bridge.transport == t) {
@@ -388,7 +388,7 @@ static bool contains(struct span text, struct span word)
 bool bridges_named_in(const struct bridges *b, struct span text)
 {
 	for (size_t i = 0; i < b->n; i++) {
-		struct bridge bridge;
+		struct bridge bridge = {0};
 
 		if (bridge_parse(span_str(b->lines[i]), &bridge, NULL) == 0 &&
 		    (contains(text, bridge.address) || contains(text, bridge.fingerprint) ||
