@@ -33,17 +33,6 @@ static const char key_mark[32] = "== ed25519v1-secret: type0 ==";
 
 /* --- may it? --- */
 
-static const char *mixed_users(const struct tor *t)
-{
-	return t->dedicated
-		       ? "onionshared-tor.service runs as another user, and reads no keys of ours: "
-			 "take backend.conf of the examples as a drop-in of it (onionshared(8), "
-			 "BACKENDS)"
-		       : "backends of Onionbalance need a tor of the daemon's own, and this one "
-			 "runs "
-			 "as another user: let the daemon run one (--tor managed)";
-}
-
 /* NULL: nothing is in the way. */
 static const char *obstacle(const struct tor *t)
 {
@@ -51,7 +40,9 @@ static const char *obstacle(const struct tor *t)
 		return "this daemon has no directory for backends of Onionbalance";
 	}
 	if (t->status.mode == TOR_MODE_SYSTEM && t->status.peer_uid != geteuid()) {
-		return mixed_users(t);
+		return "this tor runs as another user and reads no keys of ours: backends of "
+		       "Onionbalance need a tor that the daemon runs itself (--tor managed, as a "
+		       "user's own daemon does)";
 	}
 	if (t->hsdirs.sandbox) {
 		return "tor runs with 'Sandbox 1' and takes no backends of Onionbalance: write "

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Debian's onionbalance in front of two daemons with a tor each, on a private Tor network."""
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from lib import proc
+from lib.daemon import Daemon
+from lib.waiting import until
+from tornet import tornet as network
+
+VISITORS = int(os.environ.get('ONIONSHARED_VISITORS', '90'))
+LONG = 150
+SIZE = 40_000_000
+
+
+@pytest.fixture(scope='module')
+def net(tmp_path_factory):
+    """Onionbalance on a test network counts on a vote every 20 s."""
+    if not shutil.which('onionbalance'):
+        pytest.skip('onionbalance is not installed')
+    usual = network.AUTHORITY
+    network.AUTHORITY = re.sub('(V3AuthVotingInterval|VoteDelay|DistDelay) .*', lambda m: (
+        f'{m[1]} 20' if 'Interval' in m[1] else f'{m[1]} 4'), usual)
+    network.AUTHORITY = re.sub('(TestingV3AuthInitialVotingInterval) .*', r'\1 20',
+                               network.AUTHORITY)
+    try:
+        with network.TorNet(str(tmp_path_factory.mktemp('net'))) as net:
+            yield net
+    finally:
+        network.AUTHORITY = usual
+
+
+class Site:
+    """Two machines with one release, and the frontend."""
+
+    def __init__(self, net, folder):
+        self.net, self.folder = net, str(folder)
+        self.visitor, self.front = net.clients
+        self.machines = [Daemon(['--tor', 'managed', '--torrc', net.torrc_file]) for _ in '12']
+        self.balance = None
+
+    def start(self):
+        one = self.machines[0].start()
+        self.machines[1].start()
+        key = os.path.join(self.folder, 'made.key')
+        self.frontend = one.json('balance', 'key', '-o', key)['onion']
+        release = os.path.join(self.folder, 'site.release')
+        big = one.file('big', os.urandom(SIZE))
+        with open(big, 'rb') as f:
+            self.big = f.read()
+        backends = []
+        for d in self.machines:
+            d.json('create', 'share', 'site', d.file('old'), '--public', '--no-autostop-sharing',
+                   '--backend-of', self.frontend)
+            if d is one:
+                done = d.ctl('publish', 'site', big, one.file('small', b'small'), '--to', release)
+                assert done.status == 0, done
+            d.json('publish', 'site', '--from', release)
+            backends.append(d.json('start', 'site', timeout=LONG)['onion'])
+        config = os.path.join(self.folder, 'ob')
+        done = one.ctl('balance', 'config', *backends, '--key', key, '-o', config)
+        assert done.status == 0, done
+        self.log = open(os.path.join(self.folder, 'log'), 'w+')
+        self.balance = subprocess.Popen(
+            ['onionbalance', '--is-testnet', '-s', self.front.control_socket, '-c',
+             os.path.join(config, 'config.yaml'), '-v', 'info'],
+            stdout=self.log, stderr=self.log,
+            env={**os.environ, 'ONIONBALANCE_LOG_LOCATION': os.path.join(self.folder, 'ob.log')})
+        until(self.visit, 'the frontend is reached', LONG, step=1)
+        return self
+
+    def said(self):
+        self.log.seek(0)
+        return self.log.read()[-2000:]
+
+    def end(self):
+        if self.balance:
+            self.balance.terminate()
+            self.balance.wait(20)
+            self.log.close()
+        for d in self.machines:
+            d.end()
+
+    def curl(self, target, *args, isolate=None, seconds=60):
+        return subprocess.Popen(
+            ['curl', '-sS', '-f', '-m', str(seconds),
+             *self.visitor.curl_args(isolate or os.urandom(6).hex()), *args,
+             f'http://{self.frontend}.onion{target}'],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def visit(self):
+        """A newcomer: circuits of his own, and so a backend by lot."""
+        out, _ = self.curl('/small').communicate()
+        return out == b'small'
+
+    def crowd(self, n, at_once=6):
+        """How many of n newcomers were served."""
+        served = 0
+        for i in range(0, n, at_once):
+            running = [self.curl('/small') for _ in range(min(at_once, n - i))]
+            served += sum(p.communicate()[0] == b'small' for p in running)
+        return served
+
+    def counts(self):
+        return [d.show('site')['transfers']['completed'] if d.process else 0
+                for d in self.machines]
+
+
+@pytest.fixture(scope='module')
+def site(net, tmp_path_factory):
+    site = Site(net, tmp_path_factory.mktemp('site'))
+    try:
+        yield site.start()
+    finally:
+        site.end()
+
+
+@pytest.fixture(autouse=True)
+def shown(request, site):
+    request.node.daemons = site.machines
+
+
+def test_newcomers_are_spread_over_both_and_none_fails(site):
+    before = site.counts()
+    assert site.crowd(VISITORS) == VISITORS, site.said()
+    shares = [b - a for a, b in zip(before, site.counts())]
+    print(f'{VISITORS} newcomers: {shares}')
+    assert sum(shares) == VISITORS and min(shares) >= VISITORS / 5, shares
+
+
+def test_a_cut_download_goes_on_at_the_other_machine(site, tmp_path):
+    part, head = tmp_path / 'part', tmp_path / 'head'
+    curl = site.curl('/big', '-o', part, '-D', head, seconds=300)
+    until(lambda: part.exists() and part.stat().st_size > 1_000_000, 'it has begun', 90)
+    at = next(i for i, d in enumerate(site.machines)
+              if d.show('site')['transfers']['active'])
+    loser = site.machines[at]
+    tors = list(proc.descendants(loser.pid))
+    loser.kill()
+    until(lambda: not any(map(proc.alive, tors)), 'its tor ends with it', 40)
+    assert curl.wait(200) != 0
+    have = part.stat().st_size
+    assert 0 < have < SIZE
+    # While one is dead, no newcomer fails.
+    assert site.crowd(VISITORS // 3) == VISITORS // 3, site.said()
+    tag = re.search(r'(?im)^etag: (".*?")', head.read_text())[1]
+    rest, err = site.curl('/big', '-H', f'Range: bytes={have}-', '-H', f'If-Range: {tag}',
+                          seconds=200).communicate()
+    assert part.read_bytes() + rest == site.big, err
+    # And it returns.
+    loser.start()
+    loser.until_state('site', 'running', seconds=LONG)
+    begun = site.counts()[at]
+
+    def served_again():
+        # What a visitor's tor knew of the dead one it asks for anew.
+        site.visitor.forget()
+        site.crowd(6)
+        return site.counts()[at] > begun
+    until(served_again, 'it serves newcomers again', LONG)
