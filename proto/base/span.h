@@ -37,7 +37,10 @@ static inline bool span_eq(struct span a, struct span b)
 
 static inline struct span span_from(struct span s, size_t off)
 {
-	return off >= s.n ? (struct span){s.p + s.n, 0} : (struct span){s.p + off, s.n - off};
+	size_t n = off < s.n ? off : s.n;
+
+	/* Nothing is added to the null pointer of an empty span. */
+	return n ? (struct span){s.p + n, s.n - n} : s;
 }
 
 /* ASCII case is ignored, the locale too. */
