@@ -193,13 +193,14 @@ static int put_in(const char *dir, const char *name, mode_t mode, struct span by
 
 static int write_files(const char *dir, struct span yaml, const uint8_t *key, struct error *err)
 {
-	char file[KEY_FILE_SIZE];
 	int r = 0;
 
 	if (mkdir(dir, 0700) < 0 && errno != EEXIST) {
 		return error_set(err, errno, "cannot make %s: %s", dir, strerror(errno));
 	}
 	if (key) {
+		char file[KEY_FILE_SIZE];
+
 		memcpy(file, key_mark, sizeof(key_mark));
 		memcpy(file + sizeof(key_mark), key, ED25519_EXPANDED_SIZE);
 		r = put_in(dir, KEY_NAME, 0600, span_of(file, sizeof(file)), err);
@@ -218,12 +219,14 @@ static int run_config(struct ctl *ctl)
 {
 	const char *key_file = opt_text(&ctl->args, "key"), *dir = opt_text(&ctl->args, "output");
 	char backends[BACKENDS_MAX][ONION_NAME_LEN + 1], frontend[ONION_NAME_LEN + 1] = "";
-	uint8_t key[ED25519_EXPANDED_SIZE], public_key[ED25519_PUBLIC_SIZE];
+	uint8_t key[ED25519_EXPANDED_SIZE];
 	struct error err = ERROR_INIT;
 	struct buf yaml = BUF_INIT;
 	int r = key_file ? read_key(key_file, key, &err) : 0;
 
 	if (r == 0 && key_file) {
+		uint8_t public_key[ED25519_PUBLIC_SIZE];
+
 		ed25519_public(key, public_key);
 		onion_print(public_key, frontend);
 	}

@@ -332,12 +332,13 @@ static void add_ours(struct buf *b, const struct onion *o)
 {
 	_cleanup_free_ char *dir = xasprintf("%s/%s", o->tor->config.onion_dir, o->address);
 	_cleanup_free_ char *port = xasprintf("80 %s", o->target);
-	char streams[16];
 
 	add_value(b, "HiddenServiceDir", span_str(dir));
 	add_value(b, "HiddenServicePort", span_str(port));
 	add_value(b, "HiddenServiceOnionBalanceInstance", SPAN("1"));
 	if (o->max_streams) {
+		char streams[16];
+
 		snprintf(streams, sizeof(streams), "%u", o->max_streams);
 		add_value(b, "HiddenServiceMaxStreams", span_str(streams));
 	}

@@ -79,8 +79,8 @@ class Site:
 
     def end(self):
         if self.balance:
-            self.balance.terminate()
-            self.balance.wait(20)
+            self.balance.kill()  # asked, it takes its time
+            self.balance.wait()
             self.log.close()
         for d in self.machines:
             d.end()
