@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A visit through Tor, broken at each of its steps: a fake control port and a fake SOCKS port. */
-#include "unit.h"
+#include "turn.h"
 
 #include <signal.h>
 
@@ -12,7 +12,6 @@
 
 struct world {
 	uv_loop_t loop;
-	uv_timer_t deadline;
 	struct ev ev;
 	struct fake fake;
 	struct tor *tor;
@@ -55,21 +54,6 @@ int __wrap_getsockopt(int fd, int level, int name, void *value, socklen_t *n)
 	return 0;
 }
 
-static void too_late(uv_timer_t *timer)
-{
-	(void)timer;
-	fail_msg("nothing happened for 30 seconds");
-}
-
-static void run_until(struct world *w, const bool *flag)
-{
-	uv_timer_start(&w->deadline, too_late, 30000, 0);
-	while (!*flag) {
-		uv_run(&w->loop, UV_RUN_ONCE);
-	}
-	uv_timer_stop(&w->deadline);
-}
-
 static void mark(void *ud)
 {
 	*(bool *)ud = true;
@@ -92,7 +76,7 @@ static void done(void *ud, const struct error *err, struct service *svc)
 
 static void wait_answer(struct world *w)
 {
-	run_until(w, &w->answered);
+	turn_until(w, w->answered);
 	w->answered = false;
 }
 
@@ -230,12 +214,8 @@ static int begin(void **state)
 {
 	struct world *w = xnew(struct world);
 
-	signal(SIGPIPE, SIG_IGN);
-	uv_loop_init(&w->loop);
 	w->loop.data = w;
-	uv_timer_init(&w->loop, &w->deadline);
-	uv_unref((uv_handle_t *)&w->deadline);
-	ev_init(&w->ev, &w->loop, 16 * 1024 * 1024);
+	turn_begin(&w->loop, &w->ev, 16 * 1024 * 1024);
 	w->dir = unit_tmpdir();
 	w->socks_path = xasprintf("%s/socks", w->dir);
 	unit_write(w->dir, "a.txt", "hello\n");
@@ -264,18 +244,15 @@ static int end(void **state)
 	bool stopped = false, tor_stopped = false, closed = false;
 
 	manager_stop(w->m, true, mark, &stopped);
-	run_until(w, &stopped);
+	turn_until(w, stopped);
 	manager_free(w->m);
 	tor_stop(w->tor, mark, &tor_stopped);
-	run_until(w, &tor_stopped);
+	turn_until(w, tor_stopped);
 	store_close(w->store, mark, &closed);
-	run_until(w, &closed);
+	turn_until(w, closed);
 	fake_close(&w->fake);
 	uv_close((uv_handle_t *)&w->socks, NULL);
-	uv_close((uv_handle_t *)&w->deadline, NULL);
-	uv_run(&w->loop, UV_RUN_DEFAULT);
-	ev_done(&w->ev);
-	assert_int_equal(uv_loop_close(&w->loop), 0);
+	turn_end(&w->loop, &w->ev);
 	fake_done(&w->fake);
 	unit_rmtree(w->dir);
 	free(w->socks_path);
@@ -293,11 +270,8 @@ static void start(struct world *w)
 
 	assert_int_equal(manager_start(w->m, w->svc, done, w, NULL), 0);
 	wait_answer(w);
-	uv_timer_start(&w->deadline, too_late, 30000, 0);
-	while (strcmp(service_state_text(w->svc), "publishing") != 0 ||
-	       onion_state(w->svc->onion) != ONION_PUBLISHING) {
-		uv_run(&w->loop, UV_RUN_ONCE);
-	}
+	turn_until(w, strcmp(service_state_text(w->svc), "publishing") == 0 &&
+			      onion_state(w->svc->onion) == ONION_PUBLISHING);
 	for (int i = 0; i < 2 && !w->no_uploads; i++) {
 		event = xasprintf("650 HS_DESC UPLOAD%s %s UNKNOWN "
 				  "$0123456789012345678901234567890123456789~a%s\r\n",
@@ -305,10 +279,7 @@ static void start(struct world *w)
 		fake_event(&w->fake, event);
 		free(event);
 	}
-	while (strcmp(service_state_text(w->svc), want) != 0) {
-		uv_run(&w->loop, UV_RUN_ONCE);
-	}
-	uv_timer_stop(&w->deadline);
+	turn_until(w, strcmp(service_state_text(w->svc), want) == 0);
 }
 
 /* --- checking --- */
@@ -346,7 +317,7 @@ static void begin_check(struct world *w)
 static void expect(struct world *w, const char *steps, const char *text)
 {
 	begin_check(w);
-	run_until(w, &w->done);
+	turn_until(w, w->done);
 	assert_string_equal(w->steps, steps);
 	assert_int_equal(w->good, strchr(steps, '-') == NULL);
 	if (!strstr(w->text, text)) {
@@ -374,11 +345,7 @@ static void a_visitor_gets_through_and_tor_forgets_the_key(void **state)
 
 	start(w);
 	expect(w, ALL, "an answer (200)");
-	uv_timer_start(&w->deadline, too_late, 30000, 0);
-	while (!count(w, "ONION_CLIENT_AUTH_REMOVE")) {
-		uv_run(&w->loop, UV_RUN_ONCE);
-	}
-	uv_timer_stop(&w->deadline);
+	turn_until(w, !(!count(w, "ONION_CLIENT_AUTH_REMOVE")));
 	assert_int_equal(count(w, "ONION_CLIENT_AUTH_ADD"), 1);
 	/* And once more, for nothing was left of the first. */
 	expect(w, ALL, "an answer (200)");
@@ -403,25 +370,17 @@ static void without_tor_nothing_else_is_tried(void **state)
 	start(w);
 	uv_close((uv_handle_t *)&w->fake.listener, NULL);
 	fake_hang_up_all(&w->fake);
-	while (tor_status(w->tor)->state == TOR_READY) {
-		uv_run(&w->loop, UV_RUN_ONCE);
-	}
+	turn_until(w, tor_status(w->tor)->state != TOR_READY);
 	expect(w, "tor-", "tor");
 }
 
 static void a_tor_on_its_way_is_waited_for(void **state)
 {
 	struct world *w = *state;
-	bool moved = false;
 
 	fake_event(&w->fake, "650 STATUS_CLIENT NOTICE BOOTSTRAP PROGRESS=14 TAG=x "
 			     "SUMMARY=\"Handshaking\"\r\n");
-	uv_timer_start(&w->deadline, too_late, 30000, 0);
-	while (!moved) {
-		uv_run(&w->loop, UV_RUN_ONCE);
-		moved = tor_status(w->tor)->bootstrap == 14;
-	}
-	uv_timer_stop(&w->deadline);
+	turn_until(w, tor_status(w->tor)->bootstrap == 14);
 	expect(w, "tor-", "14 %");
 }
 
@@ -475,17 +434,13 @@ static void one_directory_that_has_it_is_enough(void **state)
 	w->fetch[1] = "REQUESTED %s" DIR;
 	w->fetch[2] = "FAILED %s" DIR "REASON=NOT_FOUND";
 	begin_check(w);
-	uv_timer_start(&w->deadline, too_late, 30000, 0);
-	while (!count(w, "HSFETCH")) {
-		uv_run(&w->loop, UV_RUN_ONCE);
-	}
-	uv_timer_stop(&w->deadline);
+	turn_until(w, !(!count(w, "HSFETCH")));
 	assert_false(w->done);
 	char *event = xasprintf("650 HS_DESC RECEIVED %s" DIR "\r\n", w->svc->row->onion);
 
 	fake_event(&w->fake, event);
 	free(event);
-	run_until(w, &w->done);
+	turn_until(w, w->done);
 	assert_string_equal(w->steps, ALL);
 }
 
@@ -535,13 +490,9 @@ static void one_at_a_time(void **state)
 	start(w);
 	w->fetch[1] = NULL; /* goes on */
 	begin_check(w);
-	uv_timer_start(&w->deadline, too_late, 30000, 0);
-	while (!count(w, "HSFETCH")) {
-		uv_run(&w->loop, UV_RUN_ONCE);
-	}
-	uv_timer_stop(&w->deadline);
+	turn_until(w, !(!count(w, "HSFETCH")));
 	assert_int_equal(check_start(w->m, w->svc, on_check, &second, &other, NULL), 0);
-	run_until(w, &second.done);
+	turn_until(w, second.done);
 	assert_non_null(strstr(second.text, "another check"));
 	free(second.steps);
 	free(second.text);
@@ -555,21 +506,14 @@ static void cancelled_at_any_step_it_leaves_nothing(void **state)
 	start(w);
 	for (unsigned steps = 0; steps < 6; steps++) {
 		begin_check(w);
-		uv_timer_start(&w->deadline, too_late, 30000, 0);
-		while (w->told < steps) {
-			uv_run(&w->loop, UV_RUN_ONCE);
-		}
-		uv_run(&w->loop, UV_RUN_NOWAIT);
-		uv_timer_stop(&w->deadline);
+		turn_until(w, w->told >= steps);
+		turn(&w->loop);
 		if (!w->done) {
 			check_cancel(w->check);
 		}
 		/* Whatever it began is over before the next one begins. */
-		uv_timer_start(&w->deadline, too_late, 30000, 0);
-		while (count(w, "ONION_CLIENT_AUTH_ADD") != count(w, "ONION_CLIENT_AUTH_REMOVE")) {
-			uv_run(&w->loop, UV_RUN_ONCE);
-		}
-		uv_timer_stop(&w->deadline);
+		turn_until(w, count(w, "ONION_CLIENT_AUTH_ADD") ==
+				      count(w, "ONION_CLIENT_AUTH_REMOVE"));
 	}
 	expect(w, ALL, "an answer");
 }
@@ -581,31 +525,20 @@ static void tor_that_is_lost_on_the_way_ends_it(void **state)
 	start(w);
 	w->fetch[1] = NULL;
 	begin_check(w);
-	uv_timer_start(&w->deadline, too_late, 30000, 0);
-	while (!count(w, "HSFETCH")) {
-		uv_run(&w->loop, UV_RUN_ONCE);
-	}
-	uv_timer_stop(&w->deadline);
+	turn_until(w, !(!count(w, "HSFETCH")));
 	fake_hang_up_all(&w->fake);
-	run_until(w, &w->done);
+	turn_until(w, w->done);
 	assert_non_null(strstr(w->text, "lost"));
 }
 
-static void wait_for_backend(struct world *w, const char *kind)
+static bool goes_by(const struct world *w, const char *kind)
 {
-	bool is = false;
+	json_t *o = manager_service_json(w->svc);
+	const char *backend = json_string_value(json_object_get(o, "backend"));
+	bool is = backend && strncmp(backend, kind, strlen(kind)) == 0;
 
-	uv_timer_start(&w->deadline, too_late, 30000, 0);
-	while (!is) {
-		uv_run(&w->loop, UV_RUN_ONCE);
-		json_t *o = manager_service_json(w->svc);
-		const char *backend = json_string_value(json_object_get(o, "backend"));
-
-		is = backend && strncmp(backend, kind, strlen(kind)) == 0 && w->svc->onion &&
-		     onion_state(w->svc->onion) == ONION_PUBLISHING;
-		json_decref(o);
-	}
-	uv_timer_stop(&w->deadline);
+	json_decref(o);
+	return is && w->svc->onion && onion_state(w->svc->onion) == ONION_PUBLISHING;
 }
 
 static void a_tor_that_apparmor_keeps_from_sockets_gets_a_port(void **state)
@@ -615,11 +548,11 @@ static void a_tor_that_apparmor_keeps_from_sockets_gets_a_port(void **state)
 	w->no_uploads = true;
 	label = "system_tor (complain)";
 	start(w);
-	wait_for_backend(w, "unix:");
+	turn_until(w, goes_by(w, "unix:"));
 	assert_null(tor_status(w->tor)->advice);
 	label = "system_tor (enforce)";
 	fake_hang_up_all(&w->fake);
-	wait_for_backend(w, "tcp:127.0.0.1:");
+	turn_until(w, goes_by(w, "tcp:127.0.0.1:"));
 	assert_non_null(strstr(tor_status(w->tor)->advice, "AppArmor"));
 	assert_int_equal(count(w, "Port=80,127.0.0.1:"), 2); /* one of them made the address */
 	label = NULL;

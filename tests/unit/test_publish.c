@@ -10,7 +10,7 @@
 
 #include "ev/work.h"
 #include "svc/manager.h"
-#include "unit.h"
+#include "turn.h"
 
 /* Many enough for any pool. */
 #define HOLDS 64
@@ -22,7 +22,6 @@ struct answer {
 
 struct fixture {
 	uv_loop_t loop;
-	uv_timer_t deadline;
 	struct ev ev;
 	struct store *store;
 	struct manager *m;
@@ -35,21 +34,6 @@ struct fixture {
 };
 
 static struct fixture *fixture;
-
-static void too_late(uv_timer_t *timer)
-{
-	(void)timer;
-	fail_msg("nothing happened for 30 seconds");
-}
-
-#define run_until(f, condition)                                     \
-	do {                                                        \
-		uv_timer_start(&(f)->deadline, too_late, 30000, 0); \
-		while (!(condition)) {                              \
-			uv_run(&(f)->loop, UV_RUN_NOWAIT);          \
-		}                                                   \
-		uv_timer_stop(&(f)->deadline);                      \
-	} while (0)
 
 static void mark(void *ud)
 {
@@ -80,10 +64,7 @@ static int begin(void **state)
 
 	fixture = *state = f;
 	signal(SIGXFSZ, SIG_IGN);
-	uv_loop_init(&f->loop);
-	uv_timer_init(&f->loop, &f->deadline);
-	uv_unref((uv_handle_t *)&f->deadline);
-	ev_init(&f->ev, &f->loop, 16 * 1024 * 1024);
+	turn_begin(&f->loop, &f->ev, 16 * 1024 * 1024);
 	f->dir = unit_tmpdir();
 	_cleanup_free_ char *state_dir = xasprintf("%s/state", f->dir);
 	_cleanup_free_ char *runtime = xasprintf("%s/run", f->dir);
@@ -97,7 +78,7 @@ static int begin(void **state)
 	assert_int_equal(store_open(&f->ev, &store, &f->store, &err, &status), 0);
 	assert_int_equal(manager_new(&f->ev, &config, f->store, NULL, &f->m, &err), 0);
 	manager_load(f->m, loaded, &there);
-	run_until(f, there);
+	turn_until(f, there);
 	assert_int_equal(sqlite3_open(database, &f->other), SQLITE_OK);
 	sqlite3_busy_timeout(f->other, 10000);
 	return 0;
@@ -109,15 +90,12 @@ static int end(void **state)
 	bool stopped = false, closed = false;
 
 	manager_stop(f->m, true, mark, &stopped);
-	run_until(f, stopped);
+	turn_until(f, stopped);
 	manager_free(f->m);
 	store_close(f->store, mark, &closed);
-	run_until(f, closed);
+	turn_until(f, closed);
 	sqlite3_close(f->other);
-	uv_close((uv_handle_t *)&f->deadline, NULL);
-	uv_run(&f->loop, UV_RUN_DEFAULT);
-	ev_done(&f->ev);
-	assert_int_equal(uv_loop_close(&f->loop), 0);
+	turn_end(&f->loop, &f->ev);
 	unit_rmtree(f->dir);
 	free(f);
 	return 0;
@@ -142,10 +120,10 @@ static void run_website(struct fixture *f)
 	struct answer made = {.there = false}, started = {.there = false};
 
 	assert_int_equal(manager_create(f->m, &c, done, &made, NULL), 0);
-	run_until(f, made.there);
+	turn_until(f, made.there);
 	assert_int_equal(made.code, 0);
 	assert_int_equal(manager_start(f->m, f->svc, done, &started, NULL), 0);
-	run_until(f, started.there && strcmp(service_state_text(f->svc), "running") == 0);
+	turn_until(f, started.there && strcmp(service_state_text(f->svc), "running") == 0);
 	json_decref(paths);
 }
 
@@ -187,8 +165,8 @@ static bool shows(struct fixture *f, const char *name)
 	json_decref(o);
 	assert_int_equal(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
 	assert_int_equal(send(fd, request, strlen(request), 0), strlen(request));
-	run_until(f, (got = recv(fd, answer + n, sizeof(answer) - n, MSG_DONTWAIT)) == 0 ||
-			     (n += got > 0 ? (size_t)got : 0, false));
+	turn_until(f, (got = recv(fd, answer + n, sizeof(answer) - n, MSG_DONTWAIT)) == 0 ||
+			      (n += got > 0 ? (size_t)got : 0, false));
 	return n > strlen(name) && memcmp(answer + n - strlen(name), name, strlen(name)) == 0;
 }
 
@@ -218,7 +196,7 @@ static void let_lane_go(struct fixture *f)
 	for (size_t i = 0; i < HOLDS; i++) {
 		uv_sem_post(&f->sem);
 	}
-	run_until(f, work_pending(f->ev.work) == 0);
+	turn_until(f, work_pending(f->ev.work) == 0);
 	uv_sem_destroy(&f->sem);
 }
 
@@ -253,16 +231,16 @@ static void content_whose_row_cannot_be_saved_is_the_old_one_again(void **state)
 	assert_true(shows(f, "old"));
 	hold_database(f);
 	publish(f, "new", &published);
-	run_until(f, row_says(f, "new"));
+	turn_until(f, row_says(f, "new"));
 	assert_true(shows(f, "new"));
 	let_writes_fail(true);
 	let_database_go(f);
-	run_until(f, published.there);
+	turn_until(f, published.there);
 	let_writes_fail(false);
 	assert_int_not_equal(published.code, 0);
 	assert_true(row_says(f, "old") && shows(f, "old"));
 	publish(f, "new", &published);
-	run_until(f, published.there);
+	turn_until(f, published.there);
 	assert_int_equal(published.code, 0);
 	assert_true(row_says(f, "new") && shows(f, "new"));
 }
@@ -276,19 +254,19 @@ static void content_is_taken_back_from_a_service_that_was_started_again(void **s
 	run_website(f);
 	hold_database(f);
 	publish(f, "new", &published);
-	run_until(f, row_says(f, "new"));
+	turn_until(f, row_says(f, "new"));
 	hold_lane(f);
 	assert_int_equal(manager_restart(f->m, f->svc, done, &restarted, NULL), 0);
-	run_until(f, strcmp(service_state_text(f->svc), "preparing") == 0);
+	turn_until(f, strcmp(service_state_text(f->svc), "preparing") == 0);
 	let_writes_fail(true);
 	let_database_go(f);
-	run_until(f, row_says(f, "old"));
+	turn_until(f, row_says(f, "old"));
 	assert_false(published.there);
 	let_lane_go(f);
-	run_until(f, published.there && restarted.there);
+	turn_until(f, published.there && restarted.there);
 	let_writes_fail(false);
 	assert_int_not_equal(published.code, 0);
-	run_until(f, strcmp(service_state_text(f->svc), "running") == 0);
+	turn_until(f, strcmp(service_state_text(f->svc), "running") == 0);
 	assert_true(row_says(f, "old") && shows(f, "old"));
 }
 
@@ -301,17 +279,17 @@ static void a_service_that_goes_down_meanwhile_ends_it_too(void **state)
 	run_website(f);
 	hold_database(f);
 	publish(f, "new", &published);
-	run_until(f, row_says(f, "new"));
+	turn_until(f, row_says(f, "new"));
 	hold_lane(f);
 	assert_int_equal(manager_restart(f->m, f->svc, done, &restarted, NULL), 0);
-	run_until(f, strcmp(service_state_text(f->svc), "preparing") == 0);
+	turn_until(f, strcmp(service_state_text(f->svc), "preparing") == 0);
 	let_writes_fail(true);
 	let_database_go(f);
-	run_until(f, row_says(f, "old"));
+	turn_until(f, row_says(f, "old"));
 	let_writes_fail(false);
 	assert_int_equal(manager_stop_service(f->m, f->svc, true, done, &stopped, NULL), 0);
 	let_lane_go(f);
-	run_until(f, published.there && restarted.there && stopped.there);
+	turn_until(f, published.there && restarted.there && stopped.there);
 	assert_int_not_equal(published.code, 0);
 	assert_true(row_says(f, "old"));
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Services that start and stop by themselves, by a clock that the test sets. No Tor. */
-#include "unit.h"
+#include "turn.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -24,7 +24,7 @@ static int64_t test_clock(void)
 
 struct world {
 	uv_loop_t loop;
-	uv_timer_t deadline, soon;
+	uv_timer_t soon;
 	struct ev ev;
 	struct store *store;
 	struct manager *m;
@@ -36,21 +36,6 @@ struct world {
 };
 
 /* --- turning the loop --- */
-
-static void too_late(uv_timer_t *timer)
-{
-	(void)timer;
-	fail_msg("nothing happened for 30 seconds");
-}
-
-static void run_until(struct world *w, const bool *flag)
-{
-	uv_timer_start(&w->deadline, too_late, 30000, 0);
-	while (!*flag) {
-		uv_run(&w->loop, UV_RUN_ONCE);
-	}
-	uv_timer_stop(&w->deadline);
-}
 
 static void mark(void *ud)
 {
@@ -70,7 +55,7 @@ static void settle(struct world *w)
 	schedule_wake(w->m->schedule);
 	w->soon.data = &passed;
 	uv_timer_start(&w->soon, on_soon, 50, 0);
-	run_until(w, &passed);
+	turn_until(w, passed);
 }
 
 static void set_clock(struct world *w, int64_t ms)
@@ -99,7 +84,7 @@ static int finish(struct world *w, int r)
 	if (r < 0) {
 		return r;
 	}
-	run_until(w, &w->answered);
+	turn_until(w, w->answered);
 	w->answered = false;
 	return -w->code;
 }
@@ -129,10 +114,10 @@ static void close_daemon(struct world *w)
 	bool stopped = false, closed = false;
 
 	manager_stop(w->m, true, mark, &stopped);
-	run_until(w, &stopped);
+	turn_until(w, stopped);
 	manager_free(w->m);
 	store_close(w->store, mark, &closed);
-	run_until(w, &closed);
+	turn_until(w, closed);
 }
 
 static int begin(void **state)
@@ -141,10 +126,8 @@ static int begin(void **state)
 
 	clock_ms = NOON;
 	w->drain_ms = 20000;
-	uv_loop_init(&w->loop);
-	uv_timer_init(&w->loop, &w->deadline);
+	turn_begin(&w->loop, &w->ev, 16 * 1024 * 1024);
 	uv_timer_init(&w->loop, &w->soon);
-	ev_init(&w->ev, &w->loop, 16 * 1024 * 1024);
 	w->dir = unit_tmpdir();
 	unit_write(w->dir, "a.txt", "hello\n");
 	open_daemon(w);
@@ -157,11 +140,8 @@ static int end(void **state)
 	struct world *w = *state;
 
 	close_daemon(w);
-	uv_close((uv_handle_t *)&w->deadline, NULL);
 	uv_close((uv_handle_t *)&w->soon, NULL);
-	uv_run(&w->loop, UV_RUN_DEFAULT);
-	ev_done(&w->ev);
-	assert_int_equal(uv_loop_close(&w->loop), 0);
+	turn_end(&w->loop, &w->ev);
 	unit_rmtree(w->dir);
 	free(w);
 	return 0;
@@ -224,11 +204,7 @@ static const char *state(struct world *w)
 
 static void wait_for(struct world *w, const char *wanted)
 {
-	uv_timer_start(&w->deadline, too_late, 30000, 0);
-	while (strcmp(state(w), wanted) != 0) {
-		uv_run(&w->loop, UV_RUN_ONCE);
-	}
-	uv_timer_stop(&w->deadline);
+	turn_until(w, !(strcmp(state(w), wanted) != 0));
 }
 
 static void expect(struct world *w, const char *member, const char *value)

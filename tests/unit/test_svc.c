@@ -9,7 +9,7 @@
 #include "svc/content.h"
 #include "svc/manager.h"
 #include "svc/transfer.h"
-#include "unit.h"
+#include "turn.h"
 
 /* --- the bus --- */
 
@@ -133,7 +133,6 @@ static void progress_is_told_at_most_four_times_a_second(void **state)
 
 struct fixture {
 	uv_loop_t loop;
-	uv_timer_t deadline;
 	struct ev ev;
 	struct store *store;
 	struct manager *m;
@@ -143,21 +142,6 @@ struct fixture {
 	enum error_kind kind;
 	struct service *svc;
 };
-
-static void too_late(uv_timer_t *timer)
-{
-	(void)timer;
-	fail_msg("nothing happened for 30 seconds");
-}
-
-static void run_until(struct fixture *f, const bool *flag)
-{
-	uv_timer_start(&f->deadline, too_late, 30000, 0);
-	while (!*flag) {
-		uv_run(&f->loop, UV_RUN_ONCE);
-	}
-	uv_timer_stop(&f->deadline);
-}
 
 static void mark(void *ud)
 {
@@ -186,7 +170,7 @@ static void done(void *ud, const struct error *err, struct service *svc)
 static int finish(struct fixture *f, int r)
 {
 	assert_int_equal(r, 0);
-	run_until(f, &f->answered);
+	turn_until(f, f->answered);
 	f->answered = false;
 	return f->code;
 }
@@ -231,7 +215,7 @@ static void close_parts(struct fixture *f)
 
 	manager_free(f->m);
 	store_close(f->store, mark, &closed);
-	run_until(f, &closed);
+	turn_until(f, closed);
 }
 
 static void close_daemon(struct fixture *f)
@@ -239,7 +223,7 @@ static void close_daemon(struct fixture *f)
 	bool stopped = false;
 
 	manager_stop(f->m, true, mark, &stopped);
-	run_until(f, &stopped);
+	turn_until(f, stopped);
 	close_parts(f);
 }
 
@@ -247,10 +231,7 @@ static int begin(void **state)
 {
 	struct fixture *f = xnew(struct fixture);
 
-	uv_loop_init(&f->loop);
-	uv_timer_init(&f->loop, &f->deadline);
-	uv_unref((uv_handle_t *)&f->deadline);
-	ev_init(&f->ev, &f->loop, 16 * 1024 * 1024);
+	turn_begin(&f->loop, &f->ev, 16 * 1024 * 1024);
 	f->dir = unit_tmpdir();
 	unit_write(f->dir, "a.txt", "hello\n");
 	open_daemon(f);
@@ -263,10 +244,7 @@ static int end(void **state)
 	struct fixture *f = *state;
 
 	close_daemon(f);
-	uv_close((uv_handle_t *)&f->deadline, NULL);
-	uv_run(&f->loop, UV_RUN_DEFAULT);
-	ev_done(&f->ev);
-	assert_int_equal(uv_loop_close(&f->loop), 0);
+	turn_end(&f->loop, &f->ev);
 	unit_rmtree(f->dir);
 	free(f);
 	return 0;
@@ -309,11 +287,7 @@ static char *member(struct fixture *f, const char *service, const char *name)
 
 static void wait_for_state(struct fixture *f, const char *service, const char *wanted)
 {
-	uv_timer_start(&f->deadline, too_late, 30000, 0);
-	while (strcmp(service_state_text(manager_find(f->m, service)), wanted) != 0) {
-		uv_run(&f->loop, UV_RUN_ONCE);
-	}
-	uv_timer_stop(&f->deadline);
+	turn_until(f, !(strcmp(service_state_text(manager_find(f->m, service)), wanted) != 0));
 }
 
 static bool accepts(struct fixture *f, const char *service)
@@ -580,7 +554,7 @@ static void stopping_the_daemon_before_it_has_loaded_starts_nothing(void **state
 	open_parts(f);
 	manager_load(f->m, loaded, f);
 	manager_stop(f->m, false, mark, &stopped);
-	run_until(f, &stopped);
+	turn_until(f, stopped);
 	finish(f, 0);
 	assert_string_equal(service_state_text(manager_find(f->m, "docs")), "stopped");
 	/* It stopped once; the rest goes as always, and it comes back. */
@@ -638,7 +612,7 @@ static void who_waits_for_a_service_that_is_deleted_is_told_so(void **state)
 
 	assert_int_equal(manager_delete(f->m, svc, true, false, done, &other, NULL), 0);
 	assert_int_equal(manager_start(f->m, svc, done, f, NULL), -EBUSY);
-	run_until(f, &other.answered);
+	turn_until(f, other.answered);
 	other.answered = false;
 	/* The other way round: the start is under way, then the deletion comes. */
 	assert_int_equal(create(f, NULL, "a.txt", true, NULL), 0);
@@ -646,7 +620,7 @@ static void who_waits_for_a_service_that_is_deleted_is_told_so(void **state)
 	assert_int_equal(finish(f, manager_start(f->m, svc, done, f, NULL)), 0);
 	assert_int_equal(manager_stop_service(f->m, svc, true, done, f, NULL), 0);
 	assert_int_equal(manager_delete(f->m, svc, true, false, done, &other, NULL), 0);
-	run_until(f, &other.answered);
+	turn_until(f, other.answered);
 	other.answered = false;
 	finish(f, 0);
 	if (!f->svc) {

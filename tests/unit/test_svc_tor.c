@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Services with a tor that answers when the test wants it to: real database, files and sockets. */
-#include "unit.h"
+#include "turn.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -12,7 +12,6 @@
 
 struct world {
 	uv_loop_t loop;
-	uv_timer_t deadline;
 	struct ev ev;
 	struct fake fake;
 	struct tor *tor;
@@ -27,38 +26,14 @@ struct world {
 	unsigned asked; /* for keys */
 };
 
-static void too_late(uv_timer_t *timer)
-{
-	(void)timer;
-	fail_msg("nothing happened for 30 seconds");
-}
-
-/* Runs the loop until the flag is set. */
-static void run_until(struct world *w, const bool *flag)
-{
-	uv_timer_start(&w->deadline, too_late, 30000, 0);
-	while (!*flag) {
-		uv_run(&w->loop, UV_RUN_ONCE);
-	}
-	uv_timer_stop(&w->deadline);
-}
-
 static void run_until_asked(struct world *w, unsigned times)
 {
-	uv_timer_start(&w->deadline, too_late, 30000, 0);
-	while (w->asked < times) {
-		uv_run(&w->loop, UV_RUN_ONCE);
-	}
-	uv_timer_stop(&w->deadline);
+	turn_until(w, !(w->asked < times));
 }
 
 static void run_until_said(struct world *w, const char *text)
 {
-	uv_timer_start(&w->deadline, too_late, 30000, 0);
-	while (!w->fake.log.len || !strstr(w->fake.log.p, text)) {
-		uv_run(&w->loop, UV_RUN_ONCE);
-	}
-	uv_timer_stop(&w->deadline);
+	turn_until(w, !(!w->fake.log.len || !strstr(w->fake.log.p, text)));
 }
 
 static void mark(void *ud)
@@ -86,7 +61,7 @@ static void done(void *ud, const struct error *err, struct service *svc)
 static int finish(struct world *w, int r)
 {
 	assert_int_equal(r, 0);
-	run_until(w, &w->answered);
+	turn_until(w, w->answered);
 	w->answered = false;
 	return w->code;
 }
@@ -141,23 +116,19 @@ static void close_daemon(struct world *w)
 	bool stopped = false, tor_stopped = false, closed = false;
 
 	manager_stop(w->m, true, mark, &stopped);
-	run_until(w, &stopped);
+	turn_until(w, stopped);
 	manager_free(w->m);
 	tor_stop(w->tor, mark, &tor_stopped);
-	run_until(w, &tor_stopped);
+	turn_until(w, tor_stopped);
 	store_close(w->store, mark, &closed);
-	run_until(w, &closed);
+	turn_until(w, closed);
 }
 
 static int begin(void **state)
 {
 	struct world *w = xnew(struct world);
 
-	signal(SIGPIPE, SIG_IGN); /* tor's answers may come too late */
-	uv_loop_init(&w->loop);
-	uv_timer_init(&w->loop, &w->deadline);
-	uv_unref((uv_handle_t *)&w->deadline);
-	ev_init(&w->ev, &w->loop, 16 * 1024 * 1024);
+	turn_begin(&w->loop, &w->ev, 16 * 1024 * 1024);
 	w->dir = unit_tmpdir();
 	unit_write(w->dir, "a.txt", "hello\n");
 	fake_init(&w->fake, &w->loop, w->dir);
@@ -174,10 +145,7 @@ static int end(void **state)
 
 	close_daemon(w);
 	fake_close(&w->fake);
-	uv_close((uv_handle_t *)&w->deadline, NULL);
-	uv_run(&w->loop, UV_RUN_DEFAULT);
-	ev_done(&w->ev);
-	assert_int_equal(uv_loop_close(&w->loop), 0);
+	turn_end(&w->loop, &w->ev);
 	fake_done(&w->fake);
 	unit_rmtree(w->dir);
 	free(w);
@@ -206,11 +174,7 @@ static char *member(struct service *svc, const char *name)
 
 static void wait_for_state(struct world *w, struct service *svc, const char *wanted)
 {
-	uv_timer_start(&w->deadline, too_late, 30000, 0);
-	while (strcmp(service_state_text(svc), wanted) != 0) {
-		uv_run(&w->loop, UV_RUN_ONCE);
-	}
-	uv_timer_stop(&w->deadline);
+	turn_until(w, !(strcmp(service_state_text(svc), wanted) != 0));
 }
 
 /* A saved, stopped service without an address: tor has gone while it was asked for one. */
@@ -368,6 +332,11 @@ static struct service *create(struct world *w, const char *name)
 }
 
 /* Tor says that the directories have it: also before it was asked, which counts for nothing. */
+static bool is_running(struct service *svc)
+{
+	return strcmp(service_state_text(svc), "running") == 0;
+}
+
 static void announce(struct world *w, struct service *svc)
 {
 	_cleanup_free_ char *onion = member(svc, "onion");
@@ -375,12 +344,7 @@ static void announce(struct world *w, struct service *svc)
 						"650 HS_DESC UPLOADED %s UNKNOWN $%040d~a\r\n",
 						onion, 1, onion, 1);
 
-	uv_timer_start(&w->deadline, too_late, 30000, 0);
-	while (strcmp(service_state_text(svc), "running") != 0) {
-		fake_event(&w->fake, events);
-		uv_run(&w->loop, UV_RUN_ONCE);
-	}
-	uv_timer_stop(&w->deadline);
+	turn_until(w, (fake_event(&w->fake, events), is_running(svc)));
 }
 
 static struct service *running(struct world *w, const char *name)
@@ -655,7 +619,7 @@ static void a_key_that_cannot_be_saved_opens_nothing(void **state)
 
 	/* Behind its back: it cannot be saved from now on. */
 	store_service_delete(w->store, svc->row->id, row_deleted, &deleted);
-	run_until(w, &deleted);
+	turn_until(w, deleted);
 	buf_clear(&w->fake.log);
 	assert_true(add_key(w, svc, "carol", NULL, NULL) < 0);
 	_cleanup_free_ char *left = labels(svc);

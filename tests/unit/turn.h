@@ -2,6 +2,7 @@
 /* The loop of a test: turned until something holds, and a failure instead of a hang. */
 #pragma once
 
+#include <poll.h>
 #include <signal.h>
 #include <time.h>
 
@@ -19,6 +20,16 @@ static inline double now(void)
 	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
+/* One turn; what other threads and processes do is looked at a hundred times a second. */
+static inline void turn(uv_loop_t *loop)
+{
+	struct pollfd events = {.fd = uv_backend_fd(loop), .events = POLLIN};
+	int ms = uv_backend_timeout(loop);
+
+	poll(&events, 1, ms < 0 || ms > 10 ? 10 : ms);
+	uv_run(loop, UV_RUN_NOWAIT);
+}
+
 /* f: what has a uv_loop_t loop. */
 #define turn_until(f, condition)                                             \
 	do {                                                                 \
@@ -26,7 +37,7 @@ static inline double now(void)
 			if (now() > until_) {                                \
 				fail_msg("waited too long for " #condition); \
 			}                                                    \
-			uv_run(&(f)->loop, UV_RUN_NOWAIT);                   \
+			turn(&(f)->loop);                                    \
 		}                                                            \
 	} while (0)
 
