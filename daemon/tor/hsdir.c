@@ -83,21 +83,24 @@ void hsdirs_changed(struct tor *t)
 	tor_wake(t);
 }
 
-static bool are_there_any(const struct tor *t)
+static bool is_wanted(const struct onion *o)
 {
-	list_for_each (it, &t->onions) {
-		const struct onion *o = list_entry(it, const struct onion, link);
+	return o->frontend && !o->invalid && !o->refused;
+}
 
-		if (o->frontend && !o->invalid && !o->refused) {
-			return true;
-		}
+static size_t count_wanted(const struct tor *t)
+{
+	size_t n = 0;
+
+	list_for_each (it, &t->onions) {
+		n += is_wanted(list_entry(it, const struct onion, link));
 	}
-	return false;
+	return n;
 }
 
 void hsdirs_beat(struct tor *t)
 {
-	if (t->hsdirs.step == HSDIRS_SETTLED && are_there_any(t)) {
+	if (t->hsdirs.step == HSDIRS_SETTLED && count_wanted(t) > 0) {
 		t->hsdirs.step = HSDIRS_DIRTY;
 	}
 }
@@ -109,7 +112,7 @@ void hsdirs_start(struct tor *t)
 
 void hsdirs_ready(struct tor *t)
 {
-	if (are_there_any(t) || t->hsdirs.left) {
+	if (count_wanted(t) > 0 || t->hsdirs.left) {
 		hsdirs_changed(t);
 	}
 }
@@ -125,7 +128,7 @@ void hsdirs_reloaded(struct tor *t)
 			onion_set_state(o, ONION_WANTED, NULL);
 		}
 	}
-	if (are_there_any(t)) {
+	if (count_wanted(t) > 0) {
 		hsdirs_changed(t);
 	}
 }
@@ -184,13 +187,14 @@ static struct hsdirs_job *job_new(struct tor *t)
 
 	j->tor = t;
 	j->root = xstrdup(t->config.onion_dir);
+	/* At once: what grows leaves keys behind in freed memory. */
+	j->entries = xcalloc(count_wanted(t) + 1, sizeof(*j->entries));
 	list_for_each (it, &t->onions) {
 		const struct onion *o = list_entry(it, const struct onion, link);
 
-		if (!o->frontend || o->invalid || o->refused) {
+		if (!is_wanted(o)) {
 			continue;
 		}
-		j->entries = xreallocarray(j->entries, j->n + 1, sizeof(*j->entries));
 		struct hsdirs_entry *e = &j->entries[j->n++];
 
 		*e = (struct hsdirs_entry){.serial = o->serial};
@@ -286,7 +290,7 @@ static void run_write(struct job *job)
 	}
 }
 
-static bool is_wanted(const struct hsdirs_job *j, const char *name)
+static bool has_entry(const struct hsdirs_job *j, const char *name)
 {
 	for (size_t i = 0; i < j->n; i++) {
 		if (strcmp(strrchr(j->entries[i].dir, '/') + 1, name) == 0) {
@@ -303,7 +307,7 @@ static void run_sweep(struct job *job)
 	struct dirent *entry;
 
 	while (d && (entry = readdir(d))) {
-		if (onion_address_valid(entry->d_name) && !is_wanted(j, entry->d_name)) {
+		if (onion_address_valid(entry->d_name) && !has_entry(j, entry->d_name)) {
 			_cleanup_free_ char *dir = xasprintf("%s/%s", j->root, entry->d_name);
 
 			fs_remove_tree(dir, FS_ANY_OWNER, &j->err);
@@ -383,7 +387,7 @@ static void each_wanted(struct tor *t, void (*f)(struct onion *o, char *reason),
 	list_for_each (it, &t->onions) {
 		struct onion *o = list_entry(it, struct onion, link);
 
-		if (o->frontend && !o->invalid && !o->refused) {
+		if (is_wanted(o)) {
 			f(o, reason ? xstrdup(reason) : NULL);
 		}
 	}
