@@ -3,7 +3,7 @@
  * Backends of an Onionbalance against a control port with a tor's list of directories, which
  * would die of what a tor has been seen to die of.
  */
-#include "unit.h"
+#include "turn.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -39,33 +39,15 @@ struct fixture {
 	bool dead; /* of a directory without a good ob_config */
 	struct seen seen[MANY];
 	unsigned removed;
-	bool stopped, expired;
-	uv_timer_t limit;
-	uint64_t deadline;
+	bool stopped;
 };
 
-static void on_limit(uv_timer_t *timer)
+static const char *situation(const struct fixture *f)
 {
-	struct fixture *f = timer->data;
-
-	f->expired = uv_hrtime() >= f->deadline;
+	return f->fake.log.len ? f->fake.log.p : "nothing was said";
 }
 
-/* Until cond is true, at most 20 s. */
-#define RUN_UNTIL(f, cond)                                                  \
-	do {                                                                \
-		(f)->expired = false;                                       \
-		(f)->deadline = uv_hrtime() + UINT64_C(20000000000);        \
-		uv_timer_start(&(f)->limit, on_limit, 1, 2);                \
-		while (!(cond) && !(f)->expired) {                          \
-			uv_run(&(f)->loop, UV_RUN_ONCE);                    \
-		}                                                           \
-		uv_timer_stop(&(f)->limit);                                 \
-		if ((f)->expired) {                                         \
-			fail_msg("20 s without %s; said:\n%s", #cond,       \
-				 (f)->fake.log.len ? (f)->fake.log.p : ""); \
-		}                                                           \
-	} while (0)
+#define RUN_UNTIL(f, cond) turn_until_or_tell(f, cond, situation(f))
 
 /* --- a tor with a list --- */
 
@@ -208,11 +190,7 @@ static int setup(void **state)
 {
 	struct fixture *f = xnew(struct fixture);
 
-	signal(SIGPIPE, SIG_IGN);
-	uv_loop_init(&f->loop);
-	ev_init(&f->ev, &f->loop, 1 << 20);
-	uv_timer_init(&f->loop, &f->limit);
-	f->limit.data = f;
+	turn_begin(&f->loop, &f->ev, 1 << 20);
 	f->dir = unit_tmpdir();
 	f->onions = xasprintf("%s/onions", f->dir);
 	fake_init(&f->fake, &f->loop, f->dir);
@@ -234,10 +212,7 @@ static int teardown(void **state)
 	tor_stop(f->tor, on_stopped, f);
 	RUN_UNTIL(f, f->stopped);
 	fake_close(&f->fake);
-	uv_close((uv_handle_t *)&f->limit, NULL);
-	uv_run(&f->loop, UV_RUN_DEFAULT);
-	ev_done(&f->ev);
-	assert_int_equal(uv_loop_close(&f->loop), 0);
+	turn_end(&f->loop, &f->ev);
 	fake_done(&f->fake);
 	assert_false(f->dead);
 	for (unsigned i = 0; i < MANY; i++) {

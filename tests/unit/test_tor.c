@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The Tor side against a control port that behaves as told, badly most of the time. */
-#include "unit.h"
+#include "turn.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -28,9 +28,7 @@ struct fixture {
 	struct fake fake;
 	struct tor *tor;
 	struct tor_status status; /* as last told; strings not kept */
-	bool stopped, expired;
-	uv_timer_t limit;
-	uint64_t deadline;
+	bool stopped;
 	unsigned command_ms; /* until tor's silence is a loss: long, unless a test waits for it */
 	struct seen seen[MANY];
 	int left_fd;
@@ -48,45 +46,17 @@ struct fixture {
 
 /* --- turning the loop --- */
 
-/* Often, so that no turn of the loop waits for long with the condition come true. */
-static void on_limit(uv_timer_t *timer)
+/* Where it stands, for who reads of a failure. */
+static const char *situation(const struct fixture *f)
 {
-	struct fixture *f = timer->data;
+	static char text[4096];
 
-	f->expired = uv_hrtime() >= f->deadline;
+	snprintf(text, sizeof(text), "problem: %s; said:\n%s",
+		 f->tor ? tor_status(f->tor)->problem : "-", f->fake.log.len ? f->fake.log.p : "");
+	return text;
 }
 
-static void start_limit(struct fixture *f, unsigned ms)
-{
-	f->expired = false;
-	f->deadline = uv_hrtime() + ms * 1000000ull;
-	uv_timer_start(&f->limit, on_limit, 1, 2);
-}
-
-/* Until cond is true, at most 20 s. */
-#define RUN_UNTIL(f, cond)                                                         \
-	do {                                                                       \
-		start_limit(f, 20000);                                             \
-		while (!(cond) && !(f)->expired) {                                 \
-			uv_run(&(f)->loop, UV_RUN_ONCE);                           \
-		}                                                                  \
-		uv_timer_stop(&(f)->limit);                                        \
-		if ((f)->expired) {                                                \
-			fail_msg("20 s without %s; problem: %s; said:\n%s", #cond, \
-				 (f)->tor ? tor_status((f)->tor)->problem : "-",   \
-				 (f)->fake.log.len ? (f)->fake.log.p : "");        \
-		}                                                                  \
-	} while (0)
-
-/* For what must not happen: long enough for several turns of every shortened timer. */
-static void run_a_while(struct fixture *f, unsigned ms)
-{
-	start_limit(f, ms);
-	while (!f->expired) {
-		uv_run(&f->loop, UV_RUN_ONCE);
-	}
-	uv_timer_stop(&f->limit);
-}
+#define RUN_UNTIL(f, cond) turn_until_or_tell(f, cond, situation(f))
 
 static void on_changed(void *ud, const struct tor_status *status)
 {
@@ -149,11 +119,7 @@ static int setup(void **state)
 {
 	struct fixture *f = xnew(struct fixture);
 
-	signal(SIGPIPE, SIG_IGN);
-	uv_loop_init(&f->loop);
-	ev_init(&f->ev, &f->loop, 1 << 20);
-	uv_timer_init(&f->loop, &f->limit);
-	f->limit.data = f;
+	turn_begin(&f->loop, &f->ev, 1 << 20);
 	f->command_ms = 5000;
 	f->dir = unit_tmpdir();
 	fake_init(&f->fake, &f->loop, f->dir);
@@ -174,10 +140,7 @@ static int teardown(void **state)
 		stop(f);
 	}
 	fake_close(&f->fake);
-	uv_close((uv_handle_t *)&f->limit, NULL);
-	uv_run(&f->loop, UV_RUN_DEFAULT);
-	ev_done(&f->ev);
-	assert_int_equal(uv_loop_close(&f->loop), 0);
+	turn_end(&f->loop, &f->ev);
 	fake_done(&f->fake);
 	for (unsigned i = 0; i < MANY; i++) {
 		free(f->seen[i].reason);
@@ -842,7 +805,7 @@ static void an_onion_is_published_and_stays_so_through_later_events(void **state
 	event_of(f, 0, "UPLOAD", 2, "two");
 	event_of(f, 0, "FAILED", 2, "REASON=UPLOAD_REJECTED");
 	fake_event(&f->fake, "650 STATUS_CLIENT NOTICE CIRCUIT_NOT_ESTABLISHED REASON=X\r\n");
-	run_a_while(f, 400);
+	turn_for(&f->loop, 400);
 	assert_int_equal(f->seen[0].told, told);
 	assert_int_equal(onion_state(f->seen[0].onion), ONION_PUBLISHED);
 }
@@ -871,7 +834,7 @@ static void an_onion_does_not_stall_before_there_is_a_network(void **state)
 	RUN_UNTIL(f, f->seen[0].state == ONION_PUBLISHING);
 	RUN_UNTIL(f, *problem_of(f)); /* the bootstrap stands still */
 	assert_non_null(strstr(problem_of(f), "14 %"));
-	run_a_while(f, 300);
+	turn_for(&f->loop, 300);
 	assert_int_equal(f->seen[0].state, ONION_PUBLISHING);
 	assert_int_equal(f->fake.adds, 1);
 	fake_event(&f->fake, "650 STATUS_CLIENT NOTICE BOOTSTRAP PROGRESS=100 TAG=done "
@@ -1217,7 +1180,7 @@ static void a_key_is_waited_for_so_long_and_no_longer(void **state)
 	tor_make_key(f->tor, 0, on_key, f);
 	RUN_UNTIL(f, f->key_errors == 1);
 	tor_make_key(f->tor, 2000, on_key, f);
-	run_a_while(f, 100);
+	turn_for(&f->loop, 100);
 	assert_int_equal(f->key_errors, 1);
 	RUN_UNTIL(f, f->key_errors == 2);
 	assert_non_null(strstr(f->key_error, "no tor answers"));
@@ -1319,7 +1282,7 @@ static void so_many_keys_wait_and_no_more(void **state)
 	for (unsigned i = 0; i < TOR_KEY_REQS_MAX; i++) {
 		tor_make_key(f->tor, 10000, on_key, f);
 	}
-	run_a_while(f, 50);
+	turn_for(&f->loop, 50);
 	assert_int_equal(f->key_errors, 0);
 	tor_make_key(f->tor, 10000, on_key, f);
 	RUN_UNTIL(f, f->key_errors == 1);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Bridges: of a real tor of our own (its network off), and of the unit's as a fake one plays it. */
-#include "unit.h"
+#include "turn.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -22,9 +22,7 @@ struct fixture {
 	struct fake fake;
 	bool faking;
 	struct tor *tor;
-	uv_timer_t limit;
-	uint64_t deadline;
-	bool expired, stopped;
+	bool stopped;
 	unsigned answers;
 	struct error answer; /* the last one */
 	struct buf said;     /* by a real tor */
@@ -33,34 +31,18 @@ struct fixture {
 	struct buf bridges; /* lines "250-Bridge=..." */
 };
 
-static void on_limit(uv_timer_t *timer)
+/* Where it stands, for who reads of a failure. */
+static const char *situation(const struct fixture *f)
 {
-	struct fixture *f = timer->data;
+	static char text[4096];
 
-	f->expired = uv_hrtime() >= f->deadline;
+	snprintf(text, sizeof(text), "problem: %s; said:\n%s",
+		 f->tor ? tor_status(f->tor)->problem : "-",
+		 f->faking && f->fake.log.p ? f->fake.log.p : "");
+	return text;
 }
 
-static bool in_time(struct fixture *f, const char *what)
-{
-	if (f->expired) {
-		fail_msg("20 s without %s; problem: %s; said:\n%s", what,
-			 f->tor ? tor_status(f->tor)->problem : "-",
-			 f->faking && f->fake.log.p ? f->fake.log.p : "");
-	}
-	return true;
-}
-
-#define RUN_UNTIL(f, cond)                                    \
-	do {                                                  \
-		(f)->expired = false;                         \
-		(f)->deadline = uv_hrtime() + 20000000000ull; \
-		uv_timer_start(&(f)->limit, on_limit, 1, 2);  \
-		while (!(cond) && !(f)->expired) {            \
-			uv_run(&(f)->loop, UV_RUN_ONCE);      \
-		}                                             \
-		uv_timer_stop(&(f)->limit);                   \
-		in_time(f, #cond);                            \
-	} while (0)
+#define RUN_UNTIL(f, cond) turn_until_or_tell(f, cond, situation(f))
 
 static void on_changed(void *ud, const struct tor_status *status)
 {
@@ -86,10 +68,7 @@ static int setup(void **state)
 {
 	struct fixture *f = xnew(struct fixture);
 
-	uv_loop_init(&f->loop);
-	ev_init(&f->ev, &f->loop, 1 << 20);
-	uv_timer_init(&f->loop, &f->limit);
-	f->limit.data = f;
+	turn_begin(&f->loop, &f->ev, 1 << 20);
 	f->dir = unit_tmpdir();
 	f->data = xasprintf("%s/state", f->dir);
 	f->run = xasprintf("%s/run", f->dir);
@@ -112,13 +91,10 @@ static int teardown(void **state)
 	if (f->faking) {
 		fake_close(&f->fake);
 	}
-	uv_close((uv_handle_t *)&f->limit, NULL);
-	uv_run(&f->loop, UV_RUN_DEFAULT);
+	turn_end(&f->loop, &f->ev);
 	if (f->faking) {
 		fake_done(&f->fake);
 	}
-	ev_done(&f->ev);
-	assert_int_equal(uv_loop_close(&f->loop), 0);
 	setenv("PATH", f->path, 1);
 	unit_rmtree(f->dir);
 	free(f->data);

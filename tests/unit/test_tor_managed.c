@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* A real tor, run by us, with its network switched off: what it promises needs none. */
-#include "unit.h"
+#include "turn.h"
 
 #include <signal.h>
 #include <sys/wait.h>
@@ -24,21 +24,11 @@ struct fixture {
 	struct ev ev;
 	char *dir, *data, *run;
 	struct tor *tor;
-	uv_timer_t limit;
-	uint64_t deadline;
-	bool stopped, expired;
+	bool stopped;
 	unsigned keys, key_errors, removed;
 	char *key_error;
 	struct onion_seen seen[200];
 };
-
-/* Often, so that no turn of the loop waits for long with the condition come true. */
-static void on_limit(uv_timer_t *timer)
-{
-	struct fixture *f = timer->data;
-
-	f->expired = uv_hrtime() >= f->deadline;
-}
 
 static void on_changed(void *ud, const struct tor_status *status)
 {
@@ -46,21 +36,14 @@ static void on_changed(void *ud, const struct tor_status *status)
 	(void)status;
 }
 
-/* Turns the loop until cond is true, at most 30 s. */
-#define RUN_UNTIL(f, cond)                                                        \
-	do {                                                                      \
-		(f)->expired = false;                                             \
-		(f)->deadline = uv_hrtime() + 30000000000ull;                     \
-		uv_timer_start(&(f)->limit, on_limit, 1, 2);                      \
-		while (!(cond) && !(f)->expired) {                                \
-			uv_run(&(f)->loop, UV_RUN_ONCE);                          \
-		}                                                                 \
-		uv_timer_stop(&(f)->limit);                                       \
-		if ((f)->expired) {                                               \
-			fail_msg("30 s without %s; problem: %s", #cond,           \
-				 (f)->tor ? tor_status((f)->tor)->problem : "-"); \
-		}                                                                 \
-	} while (0)
+static const char *situation(const struct fixture *f)
+{
+	const char *problem = f->tor ? tor_status(f->tor)->problem : "there is no tor";
+
+	return problem ? problem : "no problem is known";
+}
+
+#define RUN_UNTIL(f, cond) turn_until_or_tell(f, cond, situation(f))
 
 static const struct tor_ops ops = {.changed = on_changed};
 
@@ -95,10 +78,7 @@ static int setup(void **state)
 {
 	struct fixture *f = xnew(struct fixture);
 
-	uv_loop_init(&f->loop);
-	ev_init(&f->ev, &f->loop, 1 << 20);
-	uv_timer_init(&f->loop, &f->limit);
-	f->limit.data = f;
+	turn_begin(&f->loop, &f->ev, 1 << 20);
 	f->dir = unit_tmpdir();
 	f->data = xasprintf("%s/state", f->dir);
 	f->run = xasprintf("%s/run", f->dir);
@@ -113,10 +93,7 @@ static int teardown(void **state)
 	if (f->tor) {
 		stop(f);
 	}
-	uv_close((uv_handle_t *)&f->limit, NULL);
-	uv_run(&f->loop, UV_RUN_DEFAULT);
-	ev_done(&f->ev);
-	assert_int_equal(uv_loop_close(&f->loop), 0);
+	turn_end(&f->loop, &f->ev);
 	unit_rmtree(f->dir);
 	free(f->data);
 	free(f->run);

@@ -30,16 +30,26 @@ static inline void turn(uv_loop_t *loop)
 	uv_run(loop, UV_RUN_NOWAIT);
 }
 
-/* f: what has a uv_loop_t loop. */
-#define turn_until(f, condition)                                             \
-	do {                                                                 \
-		for (double until_ = now() + HANG_SECONDS; !(condition);) {  \
-			if (now() > until_) {                                \
-				fail_msg("waited too long for " #condition); \
-			}                                                    \
-			turn(&(f)->loop);                                    \
-		}                                                            \
+/* f: what has a uv_loop_t loop. situation: text for who reads of the failure. */
+#define turn_until_or_tell(f, condition, situation)                                            \
+	do {                                                                                   \
+		for (double until_ = now() + HANG_SECONDS; !(condition);) {                    \
+			if (now() > until_) {                                                  \
+				fail_msg("waited too long for %s; %s", #condition, situation); \
+			}                                                                      \
+			turn(&(f)->loop);                                                      \
+		}                                                                              \
 	} while (0)
+
+#define turn_until(f, condition) turn_until_or_tell(f, condition, "nothing more is known")
+
+/* For what must not happen. */
+static inline void turn_for(uv_loop_t *loop, unsigned ms)
+{
+	for (double until = now() + ms / 1000.0; now() < until;) {
+		turn(loop);
+	}
+}
 
 /* buffers: bytes that connections may hold (bufpool.h). */
 static inline void turn_begin(uv_loop_t *loop, struct ev *ev, size_t buffers)
