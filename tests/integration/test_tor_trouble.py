@@ -124,7 +124,8 @@ def test_all_of_the_machine_sleeps(machine):
         os.kill(pid, signal.SIGCONT)
     machine.daemon.until_state('docs', 'running', seconds=LONG)
     machine.visitor.forget()
-    assert reached(machine.visitor, service, '/download') == b'data'
+    # Tor finds its circuits dead, and then its descriptor of an earlier period of the network.
+    assert reached(machine.visitor, service, '/download', seconds=LONG * 2) == b'data'
 
 
 def test_another_controller_that_closes_all_circuits(machine):
