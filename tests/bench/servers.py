@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The programs that are compared, each started the same way: serve this, tell me where."""
+import contextlib
 import json
 import os
 import re
@@ -99,10 +100,13 @@ class Server:
             self.process.wait()
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
+def free_ports(n):
+    """Different ones: all are held until the last is there."""
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(n)]
+        for s in sockets:
+            s.bind(('127.0.0.1', 0))
+        return [s.getsockname()[1] for s in sockets]
 
 
 class Onionshared(Server):
@@ -237,7 +241,7 @@ class NodeWs(Server):
     json = False
 
     def __init__(self, **_):
-        port = free_port()
+        port, = free_ports(1)
         self.process = subprocess.Popen(
             ['node', os.path.join(os.path.dirname(__file__), 'ws_peer.js'), str(port)])
         self.address = f'tcp:127.0.0.1:{port}'
@@ -304,7 +308,7 @@ class Nginx(Server):
         root = os.path.dirname(os.path.realpath(paths[0]))
         self.target = '/' + os.path.basename(paths[0]) if target == '/download' else target
         headers = '\n'.join(f'add_header {k} "{v}";' for k, v in HEADERS.items())
-        ports = [free_port() for _ in range(services)]
+        ports = free_ports(services)
         listens = [f'127.0.0.1:{p} backlog=4096' for p in ports]
         if unix:
             listens = [f'unix:{self.dir}/s backlog=4096']
@@ -347,7 +351,7 @@ class Darkhttpd(Server):
     def __init__(self, paths, target='/download', **_):
         root = os.path.dirname(os.path.realpath(paths[0]))
         self.target = '/' + os.path.basename(paths[0]) if target == '/download' else target
-        port = free_port()
+        port, = free_ports(1)
         begun = time.monotonic()
         self.process = subprocess.Popen(
             [self.program, root, '--port', str(port), '--addr', '127.0.0.1', '--maxconn', '20000'],
