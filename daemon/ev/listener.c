@@ -290,7 +290,7 @@ int listener_open_left(struct ev *ev, int fd, listener_accept_fn *cb, void *ud,
 	struct stat st;
 	int r = open_fd(ev, fd, cb, ud, &l, &addr, err);
 
-	if (r < 0) {
+	if (!l) {
 		return r;
 	}
 	if (lstat(addr.sun_path, &st) < 0 || !S_ISSOCK(st.st_mode)) {
