@@ -235,6 +235,9 @@ static void on_line(void *ud, struct span raw)
 	if (warning && strstr(warning, "running Tor as root")) {
 		return; /* true, and never the reason of anything */
 	}
+	if (warning && strstr(warning, "Bug: ")) {
+		return; /* where in tor it happened; the warning before says what */
+	}
 	/* "Reading config failed--see warnings above." is not what went wrong. */
 	if (warning || (error && !l->complaint)) {
 		free(l->complaint);

@@ -384,6 +384,30 @@ static void a_tor_that_refuses_its_configuration_is_explained(void **state)
 	assert_non_null(strstr(tor_status(f->tor)->problem, "Nonsense"));
 }
 
+/* Tor does so of itself where threads do not start in time; here a script says its words. */
+static void a_tor_that_aborts_is_explained_without_its_stack(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_free_ char *binary = xasprintf("%s/aborts", f->dir);
+	FILE *script = fopen(binary, "we");
+
+	assert_non_null(script);
+	assert_true(
+		fputs("#!/bin/sh\n"
+		      "echo 'Nov 23 03:31:58.000 [warn] Failed to confirm worker threads.'\n"
+		      "echo 'Nov 23 03:31:58.000 [warn] Bug: Tor 0.4.9.11: Line unexpectedly'\n"
+		      "echo 'Nov 23 03:31:58.000 [warn] Bug:     tor(_start+0x21) [0x557a6fb]'\n"
+		      "echo 'Nov 23 03:31:58.000 [err] No worker thread pool'\n"
+		      "exit 1\n",
+		      script) >= 0);
+	assert_int_equal(fchmod(fileno(script), 0700), 0);
+	assert_int_equal(fclose(script), 0);
+	start(f, binary);
+	RUN_UNTIL(f, tor_status(f->tor)->problem);
+	assert_string_equal(tor_status(f->tor)->problem,
+			    "tor exited with status 1: Failed to confirm worker threads.");
+}
+
 static void a_runtime_directory_too_long_for_sockets_is_told(void **state)
 {
 	struct fixture *f = *state;
@@ -464,6 +488,7 @@ int main(void)
 		T(auto_without_a_tor_of_the_system_runs_its_own),
 		T(a_tor_that_was_stopped_is_replaced),
 		T(a_missing_binary_is_named),
+		T(a_tor_that_aborts_is_explained_without_its_stack),
 		T(a_tor_that_refuses_its_configuration_is_explained),
 		T(a_runtime_directory_too_long_for_sockets_is_told),
 		T(tor_does_not_outlive_a_daemon_that_was_killed),
