@@ -389,19 +389,15 @@ static void a_tor_that_aborts_is_explained_without_its_stack(void **state)
 {
 	struct fixture *f = *state;
 	_cleanup_free_ char *binary = xasprintf("%s/aborts", f->dir);
-	FILE *script = fopen(binary, "we");
 
-	assert_non_null(script);
-	assert_true(
-		fputs("#!/bin/sh\n"
-		      "echo 'Nov 23 03:31:58.000 [warn] Failed to confirm worker threads.'\n"
-		      "echo 'Nov 23 03:31:58.000 [warn] Bug: Tor 0.4.9.11: Line unexpectedly'\n"
-		      "echo 'Nov 23 03:31:58.000 [warn] Bug:     tor(_start+0x21) [0x557a6fb]'\n"
-		      "echo 'Nov 23 03:31:58.000 [err] No worker thread pool'\n"
-		      "exit 1\n",
-		      script) >= 0);
-	assert_int_equal(fchmod(fileno(script), 0700), 0);
-	assert_int_equal(fclose(script), 0);
+	unit_write(f->dir, "aborts",
+		   "#!/bin/sh\n"
+		   "echo 'Nov 23 03:31:58.000 [warn] Failed to confirm worker threads.'\n"
+		   "echo 'Nov 23 03:31:58.000 [warn] Bug: Tor 0.4.9.11: Line unexpectedly'\n"
+		   "echo 'Nov 23 03:31:58.000 [warn] Bug:     tor(_start+0x21) [0x557a6fb]'\n"
+		   "echo 'Nov 23 03:31:58.000 [err] No worker thread pool'\n"
+		   "exit 1\n");
+	assert_int_equal(chmod(binary, 0700), 0);
 	start(f, binary);
 	RUN_UNTIL(f, tor_status(f->tor)->problem);
 	assert_string_equal(tor_status(f->tor)->problem,
