@@ -156,7 +156,7 @@ void store_cache_get(struct store *s, int64_t service_id, const char *key, store
  * --- submissions that are about to be moved to where they belong; whatever ends
  * the daemon meanwhile, they are moved when it is there again ---
  */
-struct inbox_intent { /* mode/inbox.h says what the texts are */
+struct inbox_intent { /* mode/receive/inbox.h says what the texts are */
 	int64_t id;
 	char staging[24], day[12], stamp[16];
 };

@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "mode/submissions.h"
+#include "mode/receive/submissions.h"
 #include "svc/manager.h"
 
 #define DROPBOX_SWEEP_MS 3600000u

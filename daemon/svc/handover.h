@@ -24,7 +24,7 @@ struct handover;
 struct manager;
 
 #define HANDOVER_MAX         16u      /* at once */
-#define HANDOVER_MAX_ENTRIES 1000000u /* of one: as many as a share has (mode/tree.h) */
+#define HANDOVER_MAX_ENTRIES 1000000u /* of one: as many as a share has (mode/files/tree.h) */
 #define HANDOVER_MAX_BATCH   4096u    /* entries of one put */
 #define HANDOVER_MAX_PATH    4000u    /* bytes of a name */
 #define HANDOVER_MAX_LEVELS  60u      /* of directories in it */

@@ -64,7 +64,7 @@ void host_inbox_intend(void *ud, const struct mode_intent *intent, mode_intended
 	struct service *svc = ud;
 	struct inbox_intent row = {0};
 
-	/* Both are of the lengths that mode/inbox.h names; longer ones would be damage. */
+	/* Both are of the lengths that mode/receive/inbox.h names; longer ones would be damage. */
 	snprintf(row.staging, sizeof(row.staging), "%s", intent->staging);
 	snprintf(row.day, sizeof(row.day), "%s", intent->day);
 	snprintf(row.stamp, sizeof(row.stamp), "%s", intent->stamp);

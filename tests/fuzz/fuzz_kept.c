@@ -3,7 +3,7 @@
 #include <stdlib.h>
 
 #include "http/zipsum.h"
-#include "mode/coverage.h"
+#include "mode/files/coverage.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 

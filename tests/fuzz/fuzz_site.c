@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "http/path.h"
-#include "mode/website_find.h"
+#include "mode/website/find.h"
 #include "proto/base/alloc.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);

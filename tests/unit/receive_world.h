@@ -6,8 +6,8 @@
 
 #include "base/list.h"
 #include "http/server.h"
-#include "mode/inbox.h"
 #include "mode/mode.h"
+#include "mode/receive/inbox.h"
 #include "proto/base/buf.h"
 #include "turn.h"
 

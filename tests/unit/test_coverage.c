@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include <errno.h>
 
-#include "mode/coverage.h"
+#include "mode/files/coverage.h"
 #include "unit.h"
 
 static void a_whole_is_the_union_of_its_parts(void **state)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Submissions on a real disk: what is there, and when. */
-#include "mode/inbox.h"
+#include "mode/receive/inbox.h"
 
 #include <dirent.h>
 #include <errno.h>

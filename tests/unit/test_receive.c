@@ -7,9 +7,9 @@
 
 #include "ev/bufpool.h"
 #include "ev/ev.h"
-#include "mode/flash.h"
-#include "mode/inbox.h"
-#include "mode/receive.h"
+#include "mode/receive/flash.h"
+#include "mode/receive/inbox.h"
+#include "mode/receive/receive.h"
 #include "receive_world.h"
 
 /* What /upload-ajax says to this body. */

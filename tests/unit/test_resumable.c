@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Submissions whose body comes in pieces (docs/upload.md). */
 #include "ev/bufpool.h"
-#include "mode/receive.h"
-#include "mode/resumable.h"
+#include "mode/receive/receive.h"
+#include "mode/receive/resumable.h"
 #include "receive_world.h"
 
 #define AJAX   "/upload-ajax"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "mode/safename.h"
+#include "mode/receive/safename.h"
 
 #include "unit.h"
 

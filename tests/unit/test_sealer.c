@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* What is sealed comes back as it was, and tells nothing before that. */
-#include "mode/sealer.h"
+#include "mode/receive/sealer.h"
 
 #include <archive.h>
 #include <archive_entry.h>

@@ -7,9 +7,9 @@
 #include "ev/bufpool.h"
 #include "http/server.h"
 #include "mode/assets.h"
-#include "mode/downloads.h"
+#include "mode/files/downloads.h"
 #include "mode/mode.h"
-#include "mode/openfiles.h"
+#include "mode/share/openfiles.h"
 #include "proto/base/buf.h"
 #include "turn.h"
 

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* Submissions as their owner sees them, on a real disk. */
-#include "mode/submissions.h"
+#include "mode/receive/submissions.h"
 
 #include <errno.h>
 #include <time.h>
 
-#include "mode/inbox.h"
+#include "mode/receive/inbox.h"
 #include "proto/base/buf.h"
 #include "unit.h"
 

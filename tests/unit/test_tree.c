@@ -7,8 +7,8 @@
 #include <time.h>
 
 #include "http/zip.h"
+#include "mode/files/tree.h"
 #include "mode/names.h"
-#include "mode/tree.h"
 #include "unit.h"
 
 static const uint8_t key[32] = {1, 2, 3};

@@ -6,7 +6,7 @@
 #include "turn.h"
 /* after the preludes of cmocka */
 #include "mode/mode.h"
-#include "mode/website.h"
+#include "mode/website/website.h"
 #include "tests/lib/http_mem.h"
 
 struct fixture {
@@ -654,10 +654,10 @@ static void much_text_at_once_is_sent_as_it_is(void **state)
 /* --- validators --- */
 
 static void make_etag(const struct website *w, const struct stat *st, enum http_coding coding,
-		      char ret[WEBSITE_ETAG_ROOM])
+		      char ret[ETAG_ROOM])
 {
 	website_make_etag(w, st, coding, ret);
-	assert_int_equal(strlen(ret), WEBSITE_ETAG_ROOM - 1);
+	assert_int_equal(strlen(ret), ETAG_ROOM - 1);
 }
 
 static void a_validator_changes_with_all_that_a_file_is_known_by(void **state)
@@ -666,7 +666,7 @@ static void a_validator_changes_with_all_that_a_file_is_known_by(void **state)
 	const struct stat st = {
 		.st_dev = 1, .st_ino = 2, .st_size = 3, .st_mtim = {4, 5}, .st_ctim = {6, 7}};
 	struct stat changed[8];
-	char seen[ARRAY_SIZE(changed) + 4][WEBSITE_ETAG_ROOM];
+	char seen[ARRAY_SIZE(changed) + 4][ETAG_ROOM];
 	size_t n = 0;
 
 	(void)state;
@@ -695,7 +695,7 @@ static void a_validator_changes_with_all_that_a_file_is_known_by(void **state)
 	}
 	/* And with nothing else. */
 	struct stat same = st;
-	char again[WEBSITE_ETAG_ROOM];
+	char again[ETAG_ROOM];
 
 	same.st_atim.tv_sec = 99;
 	same.st_nlink = 7;
