@@ -69,6 +69,28 @@ def test_the_units_leave_little_exposed(units, name):
     assert done.returncode == 0, done.stdout
 
 
+def test_the_drop_in_for_snowflake_opens_netlink_and_nothing_else(units):
+    unit = units / 'onionshared-tor.service'
+    with open(os.path.join(TOP, 'systemd', 'examples', 'snowflake.conf')) as f:
+        dropin = f.read()
+    os.makedirs(f'{unit}.d')
+    with open(f'{unit}.d/snowflake.conf', 'w') as f:
+        f.write(dropin)
+    done = subprocess.run(['systemd-analyze', 'verify', '--man=no', str(unit)],
+                          capture_output=True, text=True,
+                          env={**os.environ, 'SYSTEMD_UNIT_PATH': f'{units}:'})
+    assert done.returncode == 0 and 'snowflake' not in done.stderr, done.stderr
+    # A list that is allowed, so another line adds to it; a line with ~ would take away.
+    allowed = settings(unit)['RestrictAddressFamilies'] + \
+        settings(f'{unit}.d/snowflake.conf')['RestrictAddressFamilies']
+    assert allowed == ['AF_UNIX AF_INET AF_INET6', 'AF_NETLINK']
+    unit.write_text(unit.read_text() + dropin)
+    done = subprocess.run(['systemd-analyze', 'security', '--offline=true', '--no-pager',
+                           f"--threshold={int(EXPOSURE[unit.name] * 10)}", str(unit)],
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
 def settings(path):
     """{key: [values]} of a unit file."""
     found = {}
