@@ -27,7 +27,7 @@ struct command {
 	const char *alias;           /* or NULL */
 	const char *synopsis;        /* of the positional arguments: "NAME PATH..." */
 	const char *summary;         /* begins in lower case, no full stop; NULL: not for people */
-	const char *help;            /* paragraphs for --help; NULL: none */
+	const char *help;            /* paragraphs for --help; NULL: the summary */
 	const struct opt *opts;      /* NULL: none of its own */
 	const char *mode;            /* takes the options of this mode; "": of any; NULL: none */
 	size_t min_words, max_words; /* positional arguments */

@@ -184,5 +184,6 @@ const struct command cmd_bridges_none = {
 	.name = "tor bridges none",
 	.synopsis = "",
 	.summary = "enter Tor directly again",
+	.help = "Those that were set are forgotten. Everybody on the way can see that Tor is used.",
 	.run = run_none,
 };

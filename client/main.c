@@ -105,7 +105,7 @@ static void print_command_help(const struct ctl *ctl)
 	if (c->alias) {
 		printf("Also called %s.\n\n", c->alias);
 	}
-	printf("%s\n", c->help);
+	printf("%s\n", c->help ? c->help : c->summary);
 	if (c->opts) {
 		printf("\nOptions:\n");
 		print_opts(c->opts);

@@ -64,8 +64,8 @@ def command(client, name):
     parts = sections(ask(client, *name.split(), '--help'))
     usage, *text = parts['']
     out = [f'*{name}* {synopsis(usage.removeprefix(f"usage: onionsharectl {name}").strip())}', '']
-    paragraph = ' '.join(line.strip() for line in text).strip()
-    out += [f'\t{words(paragraph)}', '']
+    for paragraph in '\n'.join(text).strip().split('\n\n'):
+        out += [f'\t{words(" ".join(paragraph.split()))}', '']
     own = options(parts.get('Options', []))
     out += ['\t' + line if line else '' for line in own]
     if 'Options of the service' in parts:
@@ -77,7 +77,7 @@ def commands(client):
     general = sections(ask(client, '--help'))
     out, service = [], {}
     for line in general['Commands']:
-        m = re.match(r'^  (\S+(?: \S+)?)  +(.+)$', line)
+        m = re.match(r'^  (\S+(?: \S+)*)  +(.+)$', line)
         if not m:
             continue
         text, opts = command(client, m[1])
