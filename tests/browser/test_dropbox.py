@@ -6,6 +6,7 @@ $ONIONSHARED_LARGE_MIB mebibytes, 40 if that is not set.
 """
 import hashlib
 import os
+import struct
 import sys
 
 import pytest
@@ -114,9 +115,59 @@ def test_the_page_is_small_and_made_for_everybody(daemon):
         b.press('Tab')
         b.press('Enter')
         until_said(b, 'Message submitted')
-        assert b.run('return document.querySelector("[role=status]").textContent') == \
+        assert b.run('return document.querySelector("p[role=status]").textContent') == \
             'Message: Message submitted'
         assert b.complaints() == []
+
+
+def tiff(place, order='<'):
+    """A TIFF header and two directories: the camera's maker, and where it was."""
+    head = {'<': b'II', '>': b'MM'}[order] + struct.pack(order + 'HI', 42, 8)
+    gps = struct.pack(order + 'H', 2 if place else 1)
+    gps += struct.pack(order + 'HHI4s', 0, 1, 4, b'\2\3\0\0')
+    if place:
+        gps += struct.pack(order + 'HHII', 2, 5, 3, 0)
+    return head + struct.pack(order + 'HHHI4sHHIII', 2, 0x10f, 2, 4, b'cam\0',
+                              0x8825, 4, 1, 38, 0) + gps + bytes(4)
+
+
+def photo(exif):
+    return b'\xff\xd8\xff\xe1' + struct.pack('>H', len(exif) + 8) + b'Exif\0\0' + exif + b'\xff\xd9'
+
+
+LOOP = b'II*\0' + struct.pack('<IHHHII', 8, 65535, 0x8825, 4, 1, 8)
+PICTURES = {
+    'home.jpg': (True, photo(tiff(place=True))),
+    'big-endian.jpg': (True, photo(tiff(place=True, order='>'))),
+    'scan.tif': (True, tiff(place=True)),
+    'nowhere.jpg': (False, photo(tiff(place=False))),
+    'plain.jpg': (False, b'\xff\xd8\xff\xd9'),
+    'cut.jpg': (False, photo(tiff(place=True))[:40]),
+    'loop.jpg': (False, photo(LOOP)),
+    'far.jpg': (False, photo(b'II*\0\xff\xff\xff\xff')),
+    'empty.jpg': (False, b''),
+    'text.txt': (False, b'Exif\0\0 is a word here'),
+}
+
+
+@every_browser
+def test_who_sends_a_photo_is_told_that_it_has_a_place(daemon, browser):
+    service = receive(daemon)
+    warned = 'return document.querySelector(".warning")?.textContent || ""'
+    paths = [daemon.file(name, data) for name, (_, data) in PICTURES.items()]
+    with browser() as b:
+        b.open(service['url'] + '/')
+        b.choose('#files', *paths)
+        until(lambda: b.run(warned), 'a warning')
+        assert [n for n in PICTURES if n in b.run(warned)] == \
+            [n for n, (tells, _) in PICTURES.items() if tells]
+        shot(b, 'dropbox-photo')
+        b.click('form.send button')
+        until_said(b, 'Uploaded ')
+        assert b.run(warned) == ''
+        b.choose('#files', *paths[3:])
+        b.choose('#files', paths[0])
+        until(lambda: 'home.jpg' in b.run(warned), 'a warning of the last one chosen')
 
 
 @every_browser

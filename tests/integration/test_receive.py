@@ -45,7 +45,8 @@ def test_a_form_without_script_is_answered_on_the_next_page(daemon):
     assert page.status == 200 and b'<h1><bdi>Tips &amp; hints</bdi></h1>' in page.body
     # Nothing inline, nothing from elsewhere; and nothing depends on it.
     assert re.findall(b'<script[^>]*>.*?<', page.body) == [
-        b'<script src="/static_onionshare_7qk2v4m3xz5t6wbn/send.js" defer><']
+        b'<script src="/static_onionshare_7qk2v4m3xz5t6wbn/send.js" defer><',
+        b'<script src="/static_onionshare_7qk2v4m3xz5t6wbn/photos.js" defer><']
     assert b'http' not in page.body.replace(b'http-equiv', b'')
     answer = post(service['backend'], form(('text', None, b'hi')), '/upload')
     assert answer.status == 303 and not answer.all('set-cookie')

@@ -6,8 +6,9 @@
 #include "mode/page.h"
 
 #define TEXT_MAX "524288"
-/* Nothing depends on it. */
-#define SCRIPT "<script src=\"" ASSETS_PATH "send.js\" defer></script>\n"
+/* Nothing depends on them. */
+#define SEND   "<script src=\"" ASSETS_PATH "send.js\" defer></script>\n"
+#define PHOTOS "<script src=\"" ASSETS_PATH "photos.js\" defer></script>\n"
 
 _Static_assert(FORM_TEXT_MAX == 524288, "written out in the page's texts");
 
@@ -38,14 +39,18 @@ static void add_words(struct buf *b, const struct form *f)
 
 void form_page(struct buf *b, const struct form *f)
 {
-	page_head(b, f->title ? f->title : "OnionShare Dropbox", SPAN(SCRIPT));
+	page_head(b, f->title ? f->title : "OnionShare Dropbox",
+		  f->files ? SPAN(SEND PHOTOS) : SPAN(SEND));
 	add_flash(b, f->flash, f->flash_is_error);
 	buf_add_str(b, "<form class=\"send\" method=\"post\" action=\"/upload\" "
 		       "enctype=\"multipart/form-data\">\n");
 	add_words(b, f);
 	if (f->files) {
-		buf_add_str(b, "<p><label for=\"files\">Files</label>\n"
-			       "<input type=\"file\" id=\"files\" name=\"file[]\" multiple></p>\n");
+		buf_add_str(
+			b,
+			"<p><label for=\"files\">Files</label>\n"
+			"<input type=\"file\" id=\"files\" name=\"file[]\" multiple></p>\n"
+			"<noscript><p>Pictures can tell where they were taken.</p></noscript>\n");
 	}
 	if (f->text) {
 		buf_add_str(b, "<p><label for=\"text\">Message</label>\n"
