@@ -15,8 +15,8 @@
 
 static const struct opt opts[] = {
 	{"limit", 'n', "N", "how many entries, 1 to " LIMIT_TEXT " (100)"},
-	{"event", 0, "EVENT", "only these: running, stopped, failed, transfers, submission, ..."},
-	{"since", 0, "TIME", "nothing older: 36h, 7d, or a time as 2026-11-22T14:00:00Z"},
+	{"event", 0, "EVENT", "only these, as the entries name them: stopped, download, ..."},
+	{"since", 0, "TIME", "nothing older: 36h, 7d, or a time (2026-11-22 14:00, or RFC 3339)"},
 	{0},
 };
 
@@ -137,7 +137,8 @@ static int parse_since(const char *text, int64_t *ret_ms)
 {
 	uint64_t seconds;
 
-	if (units_parse_time(span_str(text), ret_ms) == 0) {
+	if (units_parse_time(span_str(text), ret_ms) == 0 ||
+	    units_parse_local_time(text, ret_ms) == 0) {
 		return 0;
 	}
 	int r = units_parse_duration(span_str(text), &seconds);
@@ -162,7 +163,8 @@ static int run_history(struct ctl *ctl)
 	}
 	if (since && parse_since(since, &s.since_ms) < 0) {
 		return ctl_misuse(
-			ctl, "--since wants 36h, 7d or a time as 2026-11-22T14:00:00Z, not '%s'",
+			ctl,
+			"--since wants 36h, 7d, 2026-11-22 14:00 or 2026-11-22T14:00:00Z, not '%s'",
 			since);
 	}
 	s.found = json_array();
@@ -183,7 +185,17 @@ const struct command cmd_history = {
 	.name = "history",
 	.synopsis = "[NAME]",
 	.summary = "what has happened, of one service or of all",
-	.help = "The newest entries, the newest last.",
+	.help = "The newest entries, the newest last. A service's past has the name that it has "
+		"now; 'renamed'\n"
+		"says what it was called. NAME may be one that was deleted.\n"
+		"\n"
+		"Events: scheduled, running, stopped, failed, renamed; download, upload, "
+		"download-cancelled,\n"
+		"upload-cancelled, transfers (many of one second together); submission, "
+		"submission-deleted,\n"
+		"submissions-expired; published, content-added, content-removed; key-added, "
+		"key-removed;\n"
+		"lost (entries that could not be written).",
 	.opts = opts,
 	.max_words = 1,
 	.run = run_history,

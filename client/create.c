@@ -55,7 +55,8 @@ static int check_name_is_free(struct ctl *ctl, const char *name, struct error *e
 	}
 	return r < 0 ? r
 		     : error_set_kind(err, EEXIST, ERROR_NAME_IN_USE, name, NULL,
-				      "there is already a service named %s", name);
+				      "there is already a service named %s; take another name",
+				      name);
 }
 
 int create_service(struct ctl *ctl, const char *mode, const char *name, bool ephemeral,

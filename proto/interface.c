@@ -403,7 +403,8 @@ static const struct field out_Watch[] = {
 };
 
 static const struct field in_History[] = {
-	F("name", STRING, NULLABLE, "Of this service only."),
+	F("name", STRING, NULLABLE,
+	  "Of this service only, from before it had this name too; or of one that is gone."),
 	F("before", INT, NULLABLE, "Entries older than that id only: for paging back."),
 	F("limit", INT, NULLABLE, "How many, 1 to 1000; null: 100."),
 	END,

@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <limits.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "proto/base/alloc.h"
@@ -93,26 +92,14 @@ static json_t *absolute(const char *text)
 	return value;
 }
 
-/* What is no RFC 3339 is a time of the caller's zone, down to minutes or seconds. */
+/* What is wrong stays as it is, for the check. */
 static json_t *parse_local_time(const char *text)
 {
-	static const char *const forms[] = {"%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S",
-					    "%Y-%m-%dT%H:%M:%S"};
 	char utc[UNITS_TIME_TEXT];
+	int64_t ms;
 
-	for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
-		struct tm tm = {.tm_isdst = -1}, meant;
-		const char *end = strptime(text, forms[i], &tm);
-
-		meant = tm;
-		time_t t = end && *end == '\0' ? mktime(&tm) : -1;
-
-		/* The 31st of February would become a day in March. */
-		if (t >= 0 && tm.tm_mday == meant.tm_mday) {
-			return json_string(units_print_time((int64_t)t * 1000, utc));
-		}
-	}
-	return json_string(text);
+	return json_string(units_parse_local_time(text, &ms) == 0 ? units_print_time(ms, utc)
+								  : text);
 }
 
 /* In one form, however it was copied; what is wrong stays as it is, for the check. */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <time.h>
 
 #include "proto/base/alloc.h"
 #include "proto/base/utf8.h"
@@ -244,6 +245,27 @@ int units_parse_time(struct span s, int64_t *ret_ms)
 	}
 	*ret_ms = ms;
 	return 0;
+}
+
+int units_parse_local_time(const char *text, int64_t *ret_ms)
+{
+	static const char *const forms[] = {"%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M:%S",
+					    "%Y-%m-%dT%H:%M:%S"};
+
+	for (size_t i = 0; i < ARRAY_SIZE(forms); i++) {
+		struct tm tm = {.tm_isdst = -1}, meant;
+		const char *end = strptime(text, forms[i], &tm);
+
+		meant = tm;
+		time_t t = end && *end == '\0' ? mktime(&tm) : -1;
+
+		/* The 31st of February would become a day in March. */
+		if (t >= 0 && tm.tm_mday == meant.tm_mday) {
+			*ret_ms = (int64_t)t * 1000;
+			return 0;
+		}
+	}
+	return -EINVAL;
 }
 
 const char *units_print_time(int64_t ms, char ret[static UNITS_TIME_TEXT])

@@ -27,6 +27,8 @@ const char *units_print_duration(uint64_t seconds, char ret[static UNITS_DURATIO
 /* Milliseconds since 1970 from RFC 3339, with any offset: 0, -EINVAL, -ERANGE (not in 1970-9999).
  */
 int units_parse_time(struct span s, int64_t *ret_ms);
+/* "2026-11-22 14:00", with seconds or not, T for the space or not: in the zone of who asks. */
+int units_parse_local_time(const char *text, int64_t *ret_ms);
 /* "2026-11-22T14:00:00Z": RFC 3339 in UTC, whole seconds. ms is held to 0..UNITS_TIME_MAX_MS. */
 const char *units_print_time(int64_t ms, char ret[static UNITS_TIME_TEXT]);
 

@@ -65,7 +65,7 @@ struct service *rpc_service(struct rpc_call *call, const struct rpc_env *env)
 		struct error err = ERROR_INIT;
 
 		error_set_kind(&err, ENOENT, ERROR_NO_SUCH_SERVICE, name, NULL,
-			       "there is no service named %s", name);
+			       "there is no service named %s; 'onionsharectl list' has all", name);
 		rpc_reply_error(call, &err);
 		error_done(&err);
 	}

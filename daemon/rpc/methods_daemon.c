@@ -22,7 +22,9 @@ void rpc_status(struct rpc_call *call, void *ud)
 }
 
 struct history_call {
+	const struct rpc_env *env;
 	struct rpc_call *call;
+	bool first_page;
 };
 
 static void history_gone(struct rpc_call *call)
@@ -32,13 +34,20 @@ static void history_gone(struct rpc_call *call)
 	h->call = NULL;
 }
 
+/* One service was asked for, and nothing is known of it: is there such a one at all? */
+static bool is_about_nobody(const struct history_call *h, const json_t *rows)
+{
+	return h->first_page && json_array_size(rows) == 0 && rpc_string(h->call, "name") &&
+	       !rpc_service(h->call, h->env);
+}
+
 static void on_history(void *ud, const struct error *err, const json_t *rows)
 {
 	struct history_call *h = ud;
 
 	if (h->call && err) {
 		rpc_reply_error(h->call, err);
-	} else if (h->call) {
+	} else if (h->call && !is_about_nobody(h, rows)) {
 		rpc_reply(h->call, json_pack("{s:o}", "entries", json_deep_copy(rows)));
 	}
 	free(h);
@@ -61,7 +70,9 @@ void rpc_history(struct rpc_call *call, void *ud)
 	}
 	struct history_call *h = xnew(struct history_call);
 
+	h->env = env;
 	h->call = call;
+	h->first_page = before == INT64_MAX;
 	call->user = h;
 	call->gone = history_gone;
 	store_history_list(env->store, rpc_string(call, "name"), before, (unsigned)limit,

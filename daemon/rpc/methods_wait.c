@@ -85,6 +85,8 @@ static void look(struct waiting *w)
 	} else if (!for_stopped && !service_is_coming_up(svc)) {
 		json_t *object = manager_service_json(svc);
 		const char *reason = json_string_value(json_object_get(object, "reason"));
+
+		reason = !reason && strcmp(state, "stopped") == 0 ? "start it first" : reason;
 		_cleanup_free_ char *text = xasprintf("the service %s is %s%s%s", w->name, state,
 						      reason ? ": " : "", reason ? reason : "");
 
@@ -115,7 +117,9 @@ static void on_timeout(uv_timer_t *timer)
 	_cleanup_free_ char *text =
 		xasprintf("the service %s is still %s after the time that was given%s%s", w->name,
 			  svc ? service_state_text(svc) : "gone", problem ? ": " : "",
-			  problem ? problem : "");
+			  problem                            ? problem
+			  : svc && service_is_coming_up(svc) ? "; it goes on trying"
+							     : "");
 
 	fail(w, ETIMEDOUT, ERROR_TIMEOUT, w->goal, text);
 }

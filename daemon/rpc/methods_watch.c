@@ -86,7 +86,8 @@ void rpc_watch(struct rpc_call *call, void *ud)
 
 				error_set_kind(&err, ENOENT, ERROR_NO_SUCH_SERVICE,
 					       json_string_value(name), NULL,
-					       "there is no service named %s",
+					       "there is no service named %s; "
+					       "'onionsharectl list' has all",
 					       json_string_value(name));
 				rpc_reply_error(call, &err);
 				error_done(&err);

@@ -25,6 +25,15 @@ int history_insert(struct db *db, int64_t at_ms, const char *service, const char
 	return r;
 }
 
+int history_rename(struct db *db, int64_t service_id, const char *name, struct error *err)
+{
+	sqlite3_stmt *st = db_statement(db, STATEMENT_HISTORY_RENAME);
+
+	sqlite3_bind_int64(st, 1, service_id);
+	sqlite3_bind_text(st, 2, name, -1, SQLITE_STATIC);
+	return db_run(db, st, "cannot write the history", err);
+}
+
 int history_prune(struct db *db, int64_t now_ms, struct error *err)
 {
 	const struct history_limits *limits = &db->history_limits;

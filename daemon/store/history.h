@@ -12,6 +12,11 @@ struct db;
 /* Within the caller's transaction. details: JSON text or NULL. */
 int history_insert(struct db *db, int64_t at_ms, const char *service, const char *what,
 		   const char *details, struct error *err);
+/*
+ * Before the service's row is written with that name, in the same transaction: its past goes
+ * along. What another one of the old name did before this one was made stays where it is.
+ */
+int history_rename(struct db *db, int64_t service_id, const char *name, struct error *err);
 /* Drops what the limits do not allow any more, within the caller's transaction. */
 int history_prune(struct db *db, int64_t now_ms, struct error *err);
 /* Counts the rows anew: at the start, and after a transaction that was rolled back. */

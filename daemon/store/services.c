@@ -13,6 +13,7 @@
 #include "proto/base/utf8.h"
 #include "store/cache.h"
 #include "store/db.h"
+#include "store/history.h"
 
 #define SAVING  "cannot save the service"
 #define LOADING "cannot read the saved services"
@@ -610,6 +611,9 @@ int services_put(struct db *db, const struct service_row *row, int64_t *ret_id, 
 	}
 	r = row->id ? saved_identity(db, row->id, &identity, err)
 		    : new_identity(db, &identity, err);
+	if (r == 0 && row->id) {
+		r = history_rename(db, row->id, row->name, err);
+	}
 	if (r == 0) {
 		r = write_row(db, row, &identity, options ? options : "{}", paths, sources, err);
 	}

@@ -45,6 +45,9 @@
                                                                                                 \
 	X(HISTORY_INSERT, "INSERT INTO history (at_ms, service, event, details)"                \
 			  " VALUES (?1, ?2, ?3, ?4)")                                           \
+	X(HISTORY_RENAME, "UPDATE history SET service = ?2 WHERE service ="                     \
+			  " (SELECT name FROM services WHERE id = ?1 AND name <> ?2)"           \
+			  " AND at_ms >= (SELECT created_ms FROM services WHERE id = ?1)")      \
 	X(HISTORY_COUNT, "SELECT count(*) FROM history")                                        \
 	X(HISTORY_DROP_OLDEST, "DELETE FROM history WHERE id IN"                                \
 			       " (SELECT id FROM history ORDER BY id LIMIT ?1)")                \

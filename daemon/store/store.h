@@ -136,7 +136,10 @@ struct history_limits {
 	int64_t max_days;
 };
 void store_history_limits(struct store *s, const struct history_limits *limits);
-/* what: "started", "stopped", "download" ...; details: a small object or NULL (copied). */
+/*
+ * what: "running", "stopped", "download" ...; details: a small object or NULL (copied). It stays
+ * when the service goes, and is found under its new name when it is renamed.
+ */
 void store_history_add(struct store *s, const char *service, const char *what,
 		       const json_t *details);
 /* rows: array of {"id","at" (RFC 3339),"name","event",...details}, newest last; borrowed. */

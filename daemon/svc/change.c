@@ -257,6 +257,17 @@ static void tell_renamed(struct service *svc, const char *old_name)
 	}
 }
 
+/* Its past was put under the new name; this is what it was called until now. */
+static void note_rename(struct service *svc, const char *old_name)
+{
+	if (strcmp(old_name, svc->row->name) != 0) {
+		json_t *details = json_pack("{s:s}", "old_name", old_name);
+
+		store_history_add(svc->m->store, svc->row->name, "renamed", details);
+		json_decref(details);
+	}
+}
+
 /* Another name, and back to the old one if it cannot be saved. */
 struct rename {
 	struct service *svc; /* a service that waits for something is not freed */
@@ -284,6 +295,9 @@ static void renamed(void *ud, const struct error *err, int64_t id)
 	}
 	if (!err) {
 		tell_renamed(svc, rn->old_name);
+		if (!rn->was_ephemeral) {
+			note_rename(svc, rn->old_name);
+		}
 	}
 	svc->renaming = false;
 	if (svc->abandoned) {

@@ -58,7 +58,8 @@ int check_new_name(struct manager *m, const char *name, struct error *err)
 	}
 	if (taken) {
 		return error_set_kind(err, EEXIST, ERROR_NAME_IN_USE, name, NULL,
-				      "there is already a service named %s", name);
+				      "there is already a service named %s; take another name",
+				      name);
 	}
 	return 0;
 }

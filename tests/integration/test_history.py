@@ -27,6 +27,8 @@ def test_filters_find_the_newest_that_fit(daemon):
     assert events(daemon, '--since', '2999-01-01T00:00:00Z') == []
     since = [e for e in entries if e['at'] >= entries[6]['at']]
     assert daemon.json('history', '--since', entries[6]['at']) == since
+    assert events(daemon, '--since', '2999-01-01 14:00') == []
+    assert daemon.json('history', '--since', '2020-01-01 14:00') == entries
 
 
 def test_many_pages_are_looked_through(daemon):
@@ -43,6 +45,37 @@ def test_many_pages_are_looked_through(daemon):
     daemon.start()
     assert ('box', 'running') in events(daemon, '--event', 'running')
     assert len(events(daemon, '--event', 'stopped', '--limit', '1000')) == 1000
+
+
+def test_the_past_comes_along_when_a_service_is_renamed(daemon):
+    daemon.json('create', 'share', 'old', daemon.file('a', b'x'))
+    daemon.json('start', 'old')
+    daemon.json('stop', 'old')
+    daemon.json('delete', 'old', '--yes')
+    until(lambda: len(events(daemon)) == 2, 'the first one is written')
+    first = daemon.json('history')
+    daemon.json('create', 'share', 'old', daemon.file('a', b'x'))
+    daemon.json('start', 'old')
+    daemon.json('rename', 'old', 'new')
+    daemon.json('stop', 'new')
+    until(lambda: len(events(daemon)) == 5, 'the second one is written')
+    past = daemon.json('history', 'new')
+    assert [e['event'] for e in past] == ['running', 'renamed', 'stopped']
+    assert {e['name'] for e in past} == {'new'} and past[1]['old_name'] == 'old'
+    # What another one of that name did is not taken for its past.
+    assert daemon.json('history', 'old') == first
+    assert daemon.json('history') == first + past
+    daemon.stop()
+    daemon.start()
+    assert daemon.json('history', 'new')[:3] == past
+
+
+def test_nobodys_history_is_an_error(daemon):
+    daemon.json('create', 'share', 'quiet', daemon.file('a', b'x'))
+    assert daemon.json('history', 'quiet') == []
+    gone = daemon.ctl('history', 'nobody')
+    assert gone.status == 4 and "'onionsharectl list' has all" in gone.err
+    assert daemon.ctl('history', 'nobody', '--event', 'running', '--since', '1h').status == 4
 
 
 def test_what_is_no_time_is_refused(daemon):

@@ -286,6 +286,43 @@ static void sources_come_back_and_forged_ones_are_refused(void **state)
 	service_row_free(row);
 }
 
+static void a_rename_takes_the_past_of_its_own_service_along(void **state)
+{
+	struct fixture *f = *state;
+	struct service_row *row = fixture_row("old");
+	int64_t wall_ms = (int64_t)time(NULL) * 1000;
+
+	fixture_must_open(f);
+	store_history_limits(f->store, &(struct history_limits){.max_rows = 100, .max_days = 30});
+	store_history_add(f->store, "old", "of another one", NULL);
+	store_history_add(f->store, "other", "untouched", NULL);
+	fixture_history(f, NULL, 0, 100);
+	sql(f, "UPDATE history SET at_ms = at_ms - 3600000");
+	row->created_ms = wall_ms - 60000;
+	row->id = fixture_put(f, row);
+	store_history_add(f->store, "old", "running", NULL);
+	row->wanted = !row->wanted;
+	assert_int_equal(fixture_put(f, row), row->id); /* no rename: nothing moves */
+	assert_int_equal(json_array_size(fixture_history(f, "old", 0, 100)), 2);
+
+	free(row->name);
+	row->name = xstrdup("new");
+	assert_int_equal(fixture_put(f, row), row->id);
+	store_history_add(f->store, "new", "stopped", NULL);
+	assert_int_equal(json_array_size(fixture_history(f, "new", 0, 100)), 2);
+	assert_int_equal(json_array_size(fixture_history(f, "old", 0, 100)), 1);
+	assert_int_equal(json_array_size(fixture_history(f, "other", 0, 100)), 1);
+
+	/* one that is refused moves nothing */
+	fixture_add(f, "taken");
+	free(row->name);
+	row->name = xstrdup("taken");
+	assert_int_equal(fixture_put(f, row), -EEXIST);
+	assert_int_equal(json_array_size(fixture_history(f, "new", 0, 100)), 2);
+	assert_int_equal(json_array_size(fixture_history(f, "taken", 0, 100)), 0);
+	service_row_free(row);
+}
+
 static void history_keeps_no_more_days_than_it_may(void **state)
 {
 	struct fixture *f = *state;
@@ -816,6 +853,7 @@ int main(void)
 		STORE_TEST(names_and_labels_are_given_once),
 		STORE_TEST(what_could_not_be_read_back_is_not_written),
 		STORE_TEST(history_is_listed_newest_last_and_in_pages),
+		STORE_TEST(a_rename_takes_the_past_of_its_own_service_along),
 		STORE_TEST(history_keeps_no_more_rows_than_it_may),
 		STORE_TEST(history_keeps_no_more_days_than_it_may),
 		STORE_TEST(a_flood_of_history_is_bounded_and_says_what_it_lost),
