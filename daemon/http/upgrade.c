@@ -98,9 +98,12 @@ void http_upgrade_flush(struct http_upgrade *u)
 {
 	struct http_conn *c = u->conn;
 
-	if (c->state == HTTP_CONN_UPGRADED) {
-		while (write_some(c)) {
-		}
+	if (c->state != HTTP_CONN_UPGRADED) {
+		return; /* a turn follows when the answer is out */
+	}
+	while (write_some(c)) {
+	}
+	if (!c->can_write || c->broken) {
 		http_conn_kick(c);
 	}
 }

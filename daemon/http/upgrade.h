@@ -69,6 +69,6 @@ struct http_upgrade {
 bool http_upgrade(struct http_req *req, struct http_resp *resp, struct http_upgrade *u);
 /* There is something to be written, or to be settled: a turn follows, from the loop. */
 void http_upgrade_kick(struct http_upgrade *u);
-/* Writes what output has now, if there is room; whatever comes of it is settled in a turn. */
+/* Writes what output has now, if there is room. A turn follows only if it could not. */
 void http_upgrade_flush(struct http_upgrade *u);
 uint64_t http_upgrade_now(const struct http_upgrade *u);

@@ -20,13 +20,12 @@
 #include "proto/base/alloc.h"
 
 #define EVENTS_A_TURN 100
-#define FLUSH_PART    4 /* a queue that is full to one part in so many is written at once */
 
 const struct ws_limits ws_limits_default = {
 	.message = 64 * 1024,
 	.fragments = 1024,
 	.control_per_second = 10,
-	.queue_frames = 128,
+	.queue_messages = 128,
 	.queue_bytes = 256 * 1024,
 	.ping_ms = 30 * 1000,
 	.pong_ms = 30 * 1000,
@@ -79,10 +78,10 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 
 static void push_new(struct ws *ws, unsigned opcode, struct span payload)
 {
-	struct ws_frame *f = ws_frame_new(opcode, payload);
+	struct ws_parcel *p = ws_parcel_new(opcode, payload);
 
-	ws_out_push(&ws->out, f);
-	ws_frame_unref(f);
+	ws_out_push(&ws->out, p);
+	ws_parcel_unref(p);
 }
 
 static void begin_close(struct ws *ws, unsigned code)
@@ -101,46 +100,51 @@ static void begin_close(struct ws *ws, unsigned code)
 
 static bool is_full(const struct ws *ws, size_t n)
 {
-	return ws->out.n >= ws->limits->queue_frames || ws->out.bytes + n > ws->limits->queue_bytes;
-}
-
-static bool is_worth_a_write(const struct ws *ws)
-{
-	return ws->out.n >= ws->limits->queue_frames / FLUSH_PART ||
-	       ws->out.bytes >= ws->limits->queue_bytes / FLUSH_PART;
+	return ws->out.messages >= ws->limits->queue_messages ||
+	       ws->out.bytes + n > ws->limits->queue_bytes;
 }
 
 /*
- * Usually many frames are queued before the turn in which they are written, but a
- * queue that others fill faster than that is no sign of a peer who does not read.
+ * Many messages may be queued before the turn in which they are written: a queue that
+ * others fill faster than that is no sign of a peer who does not read.
  */
-void ws_send(struct ws *ws, struct ws_frame *f)
+static bool enqueue(struct ws *ws, struct ws_parcel *p)
 {
 	if (ws->state != WS_OPEN) {
-		return;
+		return false;
 	}
-	if (is_full(ws, f->n)) {
+	if (is_full(ws, p->n)) {
 		http_upgrade_flush(&ws->up);
 	}
-	if (is_full(ws, f->n)) {
+	if (is_full(ws, p->n)) {
 		ws_out_drop_unsent(&ws->out);
 		begin_close(ws, WS_CLOSE_TRY_LATER);
-		return;
+		return false;
 	}
-	ws_out_push(&ws->out, f);
-	if (is_worth_a_write(ws)) {
-		http_upgrade_flush(&ws->up);
-	} else {
+	ws_out_push(&ws->out, p);
+	return true;
+}
+
+void ws_send(struct ws *ws, struct ws_parcel *p)
+{
+	if (enqueue(ws, p)) {
 		http_upgrade_kick(&ws->up);
+	}
+}
+
+void ws_send_now(struct ws *ws, struct ws_parcel *p)
+{
+	if (enqueue(ws, p)) {
+		http_upgrade_flush(&ws->up);
 	}
 }
 
 static void send_control(struct ws *ws, unsigned opcode, struct span payload)
 {
-	struct ws_frame *f = ws_frame_new(opcode, payload);
+	struct ws_parcel *p = ws_parcel_new(opcode, payload);
 
-	ws_send(ws, f);
-	ws_frame_unref(f);
+	ws_send(ws, p);
+	ws_parcel_unref(p);
 }
 
 void ws_close(struct ws *ws, unsigned code)

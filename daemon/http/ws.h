@@ -4,8 +4,8 @@
  *
  * Text messages only, no extension, no subprotocol. What is sent is framed once
  * and shared by all who get it: frames of a server are not masked, so their bytes
- * are the same for everybody. Messages stand in memory while they are on their
- * way and are wiped behind the last one who needs them.
+ * are the same for everybody, and many of them can be one piece. Messages stand in memory while
+ *they are on their way and are wiped behind the last one who needs them.
  *
  *	peer's fault           closed with
  *	against the protocol   1002 (reserved bits, opcodes, no mask, bad fragments)
@@ -30,8 +30,11 @@
  * call of closed, and is not to be used after that.
  */
 struct ws;
-/* A message on its way, shared by reference count: who gets it last is not known before. */
-struct ws_frame;
+/*
+ * Messages on their way, one behind another in one piece of memory. Shared by reference
+ * count: who gets it last is not known before.
+ */
+struct ws_parcel;
 
 /*
  * Both come from the loop, never from within a call of this header; closed also
@@ -55,7 +58,7 @@ struct ws_limits {
 	uint32_t message;            /* bytes of a message that comes in */
 	unsigned fragments;          /* frames of one message */
 	unsigned control_per_second; /* pings and pongs; bursts of twice that are fine */
-	unsigned queue_frames;       /* not yet with the kernel ... */
+	unsigned queue_messages;     /* not yet with the kernel ... */
 	uint32_t queue_bytes;        /* ... and their bytes */
 	unsigned ping_ms;            /* a silent peer is asked after that long ... */
 	unsigned pong_ms;            /* ... and cut when it says nothing for so long */
@@ -77,17 +80,27 @@ struct ws *ws_accept(struct http_req *req, const struct ws_limits *limits, const
 		     void *ud);
 
 /* A text message with one reference, the caller's. utf8 must be valid; it is copied. */
-struct ws_frame *ws_frame_text(struct span utf8);
+struct ws_parcel *ws_parcel_text(struct span utf8);
+/*
+ * One more behind those in *p, which nobody else has a reference to; NULL is an empty
+ * one. *p may move.
+ */
+void ws_parcel_add_text(struct ws_parcel **p, struct span utf8);
+unsigned ws_parcel_messages(const struct ws_parcel *p);
+/* For so many bytes more: with them it is a quarter of a backlog at most. */
+bool ws_parcel_has_room(const struct ws_parcel *p, const struct ws_limits *limits, size_t n);
 /* The bytes are wiped when the last reference goes. NULL is fine. */
-void ws_frame_unref(struct ws_frame *f);
+void ws_parcel_unref(struct ws_parcel *p);
 
 /*
- * Queues f for ws, which takes a reference of its own. Written in the next turn of
+ * Queues p for ws, which takes a reference of its own. Written in the next turn of
  * the loop at the latest, together with whatever else is queued until then. Over the
- * backlog: closed with 1013, what was queued is dropped, and closed comes later, from
- * the loop. Does nothing once the ws is closing.
+ * backlog, which ends with a whole parcel: closed with 1013, what was queued is dropped,
+ * and closed comes later, from the loop. Does nothing once the ws is closing.
  */
-void ws_send(struct ws *ws, struct ws_frame *f);
+void ws_send(struct ws *ws, struct ws_parcel *p);
+/* The same, but as much as there is room for is written at once: when nothing more is to come. */
+void ws_send_now(struct ws *ws, struct ws_parcel *p);
 /*
  * Nothing is taken from the peer for so long, so that it has to wait: for those who
  * send too much. What came already is kept. Pings rest meanwhile; 0 ends it.

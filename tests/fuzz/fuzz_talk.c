@@ -19,7 +19,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 struct member {
 	struct room_member m;
 	unsigned heard;
-	bool dismissed;
+	bool joined, dismissed;
+};
+
+struct pair {
+	struct member a, b;
 };
 
 static uint64_t clock_ms;
@@ -82,7 +86,7 @@ static void check_event(const json_t *said, const struct room_event *e)
 	}
 }
 
-static void *render(const struct room_event *e)
+static void check_written(const struct room_event *e)
 {
 	struct buf b = BUF_INIT;
 	json_t *said;
@@ -94,16 +98,26 @@ static void *render(const struct room_event *e)
 	check_event(said, e);
 	json_decref(said);
 	buf_wipe(&b);
-	return xmalloc(1);
 }
 
-static void deliver(struct room_member *m, const struct room_event *e, void *rendered, bool own)
+static void tell_all(void *ud, const struct room_event *e, const struct room_member *who)
+{
+	struct pair *p = ud;
+
+	check_written(e);
+	check(e->type != ROOM_WELCOME && e->type != ROOM_ERROR);
+	check(!who || e->type == ROOM_MESSAGE || e->type == ROOM_RENAMED);
+	p->a.heard += p->a.joined && !p->a.dismissed;
+	p->b.heard += p->b.joined && !p->b.dismissed;
+}
+
+static void tell(struct room_member *m, const struct room_event *e)
 {
 	struct member *member = container_of(m, struct member, m);
 
-	(void)rendered;
-	check(!member->dismissed && (own || e->type != ROOM_ERROR));
-	check(e->type != ROOM_LEFT || own == false);
+	check_written(e);
+	check(e->type == ROOM_WELCOME ? !member->joined : e->type == ROOM_ERROR);
+	check(!member->dismissed);
 	member->heard++;
 }
 
@@ -113,7 +127,7 @@ static void dismiss(struct room_member *m, enum room_end why)
 	container_of(m, struct member, m)->dismissed = true;
 }
 
-static const struct room_kind kind = {render, free, deliver, dismiss, NULL};
+static const struct room_kind kind = {tell, dismiss, NULL};
 
 /* --- what is said --- */
 
@@ -127,6 +141,18 @@ static void on_members(void *ud, unsigned n)
 {
 	(void)ud;
 	check(n <= 2);
+}
+
+static void join(struct room *r, struct member *m)
+{
+	check(room_join(r, &m->m, &kind) == 0);
+	m->joined = true;
+}
+
+static void leave(struct member *m)
+{
+	m->joined = false;
+	room_leave(&m->m);
 }
 
 static void say(struct room *r, struct member *a, const struct member *b, struct span line)
@@ -147,25 +173,26 @@ static void say(struct room *r, struct member *a, const struct member *b, struct
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-	const struct room_host host = {now_ms, on_members, NULL};
+	struct pair p = {0};
+	const struct room_host host = {now_ms, tell_all, on_members, &p};
 	struct room *r = room_new(2, &host);
-	struct member a = {0}, b = {0};
 	struct span rest = span_of((const char *)data, n);
 
 	wipe_json_memory();
-	check(room_join(r, &a.m, &kind) == 0 && room_join(r, &b.m, &kind) == 0);
+	join(r, &p.a);
+	join(r, &p.b);
 	clock_ms += 60000;
-	room_rename(&b.m, SPAN("bob"));
+	room_rename(&p.b.m, SPAN("bob"));
 	while (rest.n) {
 		const char *end = memchr(rest.p, '\n', rest.n);
 		size_t len = end ? (size_t)(end - rest.p) : rest.n;
 
-		say(r, &a, &b, span_of(rest.p, len));
+		say(r, &p.a, &p.b, span_of(rest.p, len));
 		rest = span_from(rest, end ? len + 1 : len);
 	}
 	room_close(r);
-	room_leave(&a.m);
-	room_leave(&b.m);
+	leave(&p.a);
+	leave(&p.b);
 	room_free(r);
 	return 0;
 }

@@ -19,6 +19,7 @@ struct mem_io {
 	size_t room;      /* what writev still takes; SIZE_MAX: all */
 	size_t read_most; /* what one read gives; 0: as much as is asked for */
 	bool in_end;      /* the visitor sends no more */
+	bool broken;      /* writing fails */
 	unsigned want;
 	bool shut, closing, reset, gone;
 };
@@ -50,6 +51,9 @@ static inline ssize_t mem_writev(struct http_io *io, const struct iovec *iov, in
 	struct mem_io *m = mem_io_of(io);
 	size_t written = 0;
 
+	if (m->broken) {
+		return -EPIPE;
+	}
 	for (int i = 0; i < n; i++) {
 		size_t most = iov[i].iov_len < m->room ? iov[i].iov_len : m->room;
 

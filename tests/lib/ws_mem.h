@@ -31,12 +31,12 @@ struct ws_mem {
 
 static inline void ws_mem_say(struct ws_mem *m, struct span text)
 {
-	struct ws_frame *f = ws_frame_text(text);
+	struct ws_parcel *p = ws_parcel_text(text);
 
 	if (m->ws) {
-		ws_send(m->ws, f);
+		ws_send(m->ws, p);
 	}
-	ws_frame_unref(f);
+	ws_parcel_unref(p);
 }
 
 static inline void ws_mem_text(void *ud, struct span text)

@@ -31,7 +31,7 @@ struct member {
 static void on_text(void *ud, struct span text)
 {
 	struct member *m = ud;
-	struct ws_frame *f;
+	struct ws_parcel *f;
 
 	if (span_starts(text, SPAN("close "))) {
 		uint64_t code;
@@ -41,7 +41,7 @@ static void on_text(void *ud, struct span text)
 			return;
 		}
 	}
-	f = ws_frame_text(text);
+	f = ws_parcel_text(text);
 	if (m->program->broadcast) {
 		list_for_each (it, &m->program->members) {
 			ws_send(list_entry(it, struct member, link)->ws, f);
@@ -49,7 +49,7 @@ static void on_text(void *ud, struct span text)
 	} else {
 		ws_send(m->ws, f);
 	}
-	ws_frame_unref(f);
+	ws_parcel_unref(f);
 }
 
 static void on_closed(void *ud)

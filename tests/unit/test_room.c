@@ -16,13 +16,13 @@
 struct world {
 	struct room *room;
 	uint64_t now;
-	unsigned told, members, rendered, released;
+	struct list all;
+	unsigned counted, members, events;
 };
-
-static struct world *world_now;
 
 struct member {
 	struct room_member m;
+	struct list link; /* of who is in the room */
 	struct buf heard; /* JSON, a line each */
 	unsigned n, owns;
 	int dismissed; /* 0: not, else enum room_end + 1 */
@@ -34,32 +34,32 @@ static struct member *member_of(struct room_member *m)
 	return container_of(m, struct member, m);
 }
 
-static void *render(const struct room_event *e)
+static void note(struct member *member, const struct room_event *e, bool own)
 {
-	struct buf *b = xnew(struct buf);
-
-	world_now->rendered++;
-	talk_write(b, e);
-	return b;
-}
-
-static void release(void *rendered)
-{
-	world_now->released++;
-	buf_wipe(rendered);
-	free(rendered);
-}
-
-static void deliver(struct room_member *m, const struct room_event *e, void *rendered, bool own)
-{
-	struct member *member = member_of(m);
-
-	(void)e;
-	assert_int_equal(member->dismissed, 0);
-	buf_add_span(&member->heard, buf_span(rendered));
+	talk_write(&member->heard, e);
 	buf_add_char(&member->heard, '\n');
 	member->n++;
 	member->owns += own;
+}
+
+static void tell_all(void *ud, const struct room_event *e, const struct room_member *who)
+{
+	struct world *w = ud;
+
+	w->events++;
+	list_for_each (it, &w->all) {
+		struct member *member = list_entry(it, struct member, link);
+
+		if (!member->dismissed) {
+			note(member, e, &member->m == who);
+		}
+	}
+}
+
+static void tell(struct room_member *m, const struct room_event *e)
+{
+	assert_int_equal(member_of(m)->dismissed, 0);
+	note(member_of(m), e, true);
 }
 
 static void dismiss(struct room_member *m, enum room_end why)
@@ -73,8 +73,8 @@ static void hold(struct room_member *m, unsigned ms)
 	member_of(m)->held_ms = ms;
 }
 
-static const struct room_kind kind = {render, release, deliver, dismiss, hold};
-static const struct room_kind no_hold = {render, release, deliver, dismiss, NULL};
+static const struct room_kind kind = {tell, dismiss, hold};
+static const struct room_kind no_hold = {tell, dismiss, NULL};
 
 static uint64_t now_ms(void *ud)
 {
@@ -84,22 +84,34 @@ static uint64_t now_ms(void *ud)
 static void on_members(void *ud, unsigned n)
 {
 	((struct world *)ud)->members = n;
-	((struct world *)ud)->told++;
+	((struct world *)ud)->counted++;
 }
 
 static void begin_with(struct world *w, unsigned max)
 {
-	const struct room_host host = {now_ms, on_members, w};
+	const struct room_host host = {now_ms, tell_all, on_members, w};
 
 	*w = (struct world){.now = 1000};
-	world_now = w;
+	list_init(&w->all);
 	w->room = room_new(max, &host);
+}
+
+static int join(struct world *w, struct member *m, const struct room_kind *how)
+{
+	*m = (struct member){0};
+	list_init(&m->link);
+
+	int r = room_join(w->room, &m->m, how);
+
+	if (r == 0) {
+		list_append(&w->all, &m->link);
+	}
+	return r;
 }
 
 static void join_as(struct world *w, struct member *m, const char *name)
 {
-	*m = (struct member){0};
-	assert_int_equal(room_join(w->room, &m->m, &kind), 0);
+	assert_int_equal(join(w, m, &kind), 0);
 	if (name) {
 		room_rename(&m->m, span_str(name));
 		assert_string_equal(m->m.nick.text, name);
@@ -111,6 +123,7 @@ static void join_as(struct world *w, struct member *m, const char *name)
 
 static void gone(struct member *m)
 {
+	list_remove(&m->link);
 	room_leave(&m->m);
 	buf_done(&m->heard);
 }
@@ -118,7 +131,7 @@ static void gone(struct member *m)
 static void end(struct world *w)
 {
 	assert_int_equal(room_members(w->room), 0);
-	assert_int_equal(w->rendered, w->released);
+	assert_true(list_empty(&w->all));
 	room_free(w->room);
 }
 
@@ -245,8 +258,7 @@ static void everybody_hears_the_same_in_one_order(void **state)
 	join_as(&w, &a, "ann");
 	join_as(&w, &b, "bob");
 	buf_clear(&a.heard);
-	c = (struct member){0};
-	assert_int_equal(room_join(w.room, &c.m, &kind), 0);
+	assert_int_equal(join(&w, &c, &kind), 0);
 	assert_int_equal(w.members, 3);
 
 	char *joined = xasprintf("{\"type\":\"joined\",\"name\":\"%s\"}\n", c.m.nick.text);
@@ -282,7 +294,7 @@ static void everybody_hears_the_same_in_one_order(void **state)
 	end(&w);
 }
 
-static void a_join_is_rendered_once_however_many_hear_of_it(void **state)
+static void a_join_is_told_once_however_many_hear_of_it(void **state)
 {
 	enum { N = 200 };
 	struct member *all = xcalloc(N, sizeof(*all));
@@ -291,18 +303,14 @@ static void a_join_is_rendered_once_however_many_hear_of_it(void **state)
 	(void)state;
 	begin_with(&w, N);
 	for (unsigned i = 0; i < N; i++) {
-		unsigned before = w.rendered;
-
-		assert_int_equal(room_join(w.room, &all[i].m, &kind), 0);
-		assert_int_equal(w.rendered - before, i ? 2 : 1);
+		assert_int_equal(join(&w, &all[i], &kind), 0);
+		assert_int_equal(w.events, i + 1);
 	}
 	/* To who was first: his welcome, and a few bytes for each other one. */
 	assert_int_equal(all[0].n, N);
 	assert_true(all[0].heard.len < N * 60);
 	for (unsigned i = 0; i < N; i++) {
-		buf_done(&all[i].heard);
-		room_leave(&all[i].m);
-		buf_done(&all[i].heard);
+		gone(&all[i]);
 	}
 	end(&w);
 	free(all);
@@ -310,17 +318,17 @@ static void a_join_is_rendered_once_however_many_hear_of_it(void **state)
 
 static void a_full_room_lets_nobody_in_until_somebody_goes(void **state)
 {
-	struct member a, b, c = {0};
+	struct member a, b, c;
 	struct world w;
 
 	(void)state;
 	begin_with(&w, 2);
 	join_as(&w, &a, NULL);
 	join_as(&w, &b, NULL);
-	assert_int_equal(room_join(w.room, &c.m, &kind), -ENOSPC);
+	assert_int_equal(join(&w, &c, &kind), -ENOSPC);
 	room_leave(&c.m); /* never joined: nothing happens */
 	gone(&a);
-	assert_int_equal(room_join(w.room, &c.m, &kind), 0);
+	assert_int_equal(join(&w, &c, &kind), 0);
 	gone(&b);
 	gone(&c);
 	end(&w);
@@ -566,13 +574,13 @@ static void who_floods_for_long_has_to_leave(void **state)
 
 static void who_cannot_be_held_is_refused(void **state)
 {
-	struct member a = {0};
+	struct member a;
 	struct world w;
 	unsigned most = ROOM_BURST + 1; /* and his welcome */
 
 	(void)state;
 	begin_with(&w, 10);
-	assert_int_equal(room_join(w.room, &a.m, &no_hold), 0);
+	assert_int_equal(join(&w, &a, &no_hold), 0);
 	for (unsigned i = 0; i < ROOM_BURST; i++) {
 		room_say(&a.m, SPAN("x"));
 	}
@@ -599,7 +607,7 @@ static void who_cannot_be_held_is_refused(void **state)
 
 static void a_room_that_closes_sends_all_away_without_a_word_of_it(void **state)
 {
-	struct member a, b, c = {0};
+	struct member a, b, c;
 	struct world w;
 
 	(void)state;
@@ -611,7 +619,7 @@ static void a_room_that_closes_sends_all_away_without_a_word_of_it(void **state)
 	room_close(w.room);
 	assert_int_equal(a.dismissed, ROOM_END_CLOSED + 1);
 	assert_int_equal(b.dismissed, ROOM_END_CLOSED + 1);
-	assert_int_equal(room_join(w.room, &c.m, &kind), -ESHUTDOWN);
+	assert_int_equal(join(&w, &c, &kind), -ESHUTDOWN);
 	room_say(&a.m, SPAN("x"));
 	gone(&a);
 	assert_heard(&b, "");
@@ -648,7 +656,7 @@ int main(void)
 		cmocka_unit_test(names_that_look_alike_clash),
 		cmocka_unit_test(the_names_of_two_words_are_names_and_no_two_clash),
 		cmocka_unit_test(everybody_hears_the_same_in_one_order),
-		cmocka_unit_test(a_join_is_rendered_once_however_many_hear_of_it),
+		cmocka_unit_test(a_join_is_told_once_however_many_hear_of_it),
 		cmocka_unit_test(a_full_room_lets_nobody_in_until_somebody_goes),
 		cmocka_unit_test(nobody_takes_a_name_that_is_there),
 		cmocka_unit_test(texts_have_a_limit),

@@ -333,7 +333,7 @@ static void whoever_does_not_read_is_dropped(void **state)
 
 	ws_mem_greet(m);
 	m->io.room = 3; /* a piece of the first frame */
-	for (unsigned i = 0; i < m->limits.queue_frames; i++) {
+	for (unsigned i = 0; i < m->limits.queue_messages; i++) {
 		ws_mem_say(m, SPAN("hello"));
 	}
 	ws_mem_run(m);
@@ -379,7 +379,7 @@ static void pongs_count_against_the_backlog(void **state)
 	m->limits.control_per_second = 1000;
 	ws_mem_greet(m);
 	m->io.room = 0;
-	for (unsigned i = 0; i <= m->limits.queue_frames; i++) {
+	for (unsigned i = 0; i <= m->limits.queue_messages; i++) {
 		send_frame(m, 0x89, SPAN("ping"));
 	}
 	assert_int_equal(m->closed, 1);
@@ -388,20 +388,20 @@ static void pongs_count_against_the_backlog(void **state)
 	expect_close(m, 1013);
 }
 
-static void a_frame_is_shared_and_wiped_behind_the_last_one(void **state)
+static void a_parcel_is_shared_and_wiped_behind_the_last_one(void **state)
 {
 	(void)state;
 	struct ws_mem a, b;
-	struct ws_frame *f = ws_frame_text(SPAN("for both"));
+	struct ws_parcel *p = ws_parcel_text(SPAN("for both"));
 
 	ws_mem_open(&a);
 	ws_mem_open(&b);
 	ws_mem_greet(&a);
 	ws_mem_greet(&b);
 	b.io.room = 4;
-	ws_send(a.ws, f);
-	ws_send(b.ws, f);
-	ws_frame_unref(f);
+	ws_send(a.ws, p);
+	ws_send(b.ws, p);
+	ws_parcel_unref(p);
 	ws_mem_run(&a);
 	ws_mem_run(&b);
 	expect_frame(&a, 0x81, SPAN("for both"));
@@ -411,7 +411,135 @@ static void a_frame_is_shared_and_wiped_behind_the_last_one(void **state)
 	expect_frame(&b, 0x81, SPAN("for both"));
 	ws_mem_close(&a);
 	ws_mem_close(&b);
-	ws_frame_unref(NULL);
+	ws_parcel_unref(NULL);
+}
+
+static struct ws_parcel *parcel_of(unsigned first, unsigned n)
+{
+	struct ws_parcel *p = NULL;
+	char text[16];
+
+	for (unsigned i = first; i < first + n; i++) {
+		snprintf(text, sizeof(text), "%u", i);
+		ws_parcel_add_text(&p, span_str(text));
+	}
+	assert_int_equal(ws_parcel_messages(p), n);
+	return p;
+}
+
+static void send_parcel(struct ws_mem *m, unsigned first, unsigned n)
+{
+	struct ws_parcel *p = parcel_of(first, n);
+
+	ws_send(m->ws, p);
+	ws_parcel_unref(p);
+}
+
+static void expect_numbers(struct ws_mem *m, unsigned first, unsigned n)
+{
+	char text[16];
+
+	for (unsigned i = first; i < first + n; i++) {
+		snprintf(text, sizeof(text), "%u", i);
+		expect_frame(m, 0x81, span_str(text));
+	}
+}
+
+static void a_parcel_is_as_many_frames_as_it_has_messages(void **state)
+{
+	struct ws_mem *m = *state;
+	struct ws_parcel *p = parcel_of(0, 500);
+	char *text = xcalloc(1, 70000);
+
+	memset(text, 'x', 70000);
+	ws_parcel_add_text(&p, SPAN(""));
+	ws_parcel_add_text(&p, span_of(text, 70000));
+	ws_parcel_add_text(&p, span_of(text, 200));
+	ws_mem_greet(m);
+	ws_send(m->ws, p);
+	ws_parcel_unref(p);
+	ws_mem_run(m);
+	expect_numbers(m, 0, 500);
+	expect_frame(m, 0x81, SPAN(""));
+	expect_frame(m, 0x81, span_of(text, 70000));
+	expect_frame(m, 0x81, span_of(text, 200));
+	expect_nothing(m);
+	free(text);
+}
+
+static void a_parcel_is_a_quarter_of_a_backlog(void **state)
+{
+	const struct ws_limits *l = &ws_limits_default;
+	struct ws_parcel *p = parcel_of(0, l->queue_messages / 4 - 1);
+
+	(void)state;
+	assert_true(ws_parcel_has_room(p, l, 1));
+	ws_parcel_add_text(&p, SPAN("x"));
+	assert_false(ws_parcel_has_room(p, l, 1));
+	ws_parcel_unref(p);
+
+	p = ws_parcel_text(SPAN("x")); /* which has three bytes */
+	assert_true(ws_parcel_has_room(p, l, l->queue_bytes / 4 - 3));
+	assert_false(ws_parcel_has_room(p, l, l->queue_bytes / 4 - 2));
+	ws_parcel_unref(p);
+}
+
+static void each_message_of_a_parcel_counts_against_the_backlog(void **state)
+{
+	struct ws_mem *m = *state;
+	unsigned part = m->limits.queue_messages / 4;
+
+	ws_mem_greet(m);
+	m->io.room = 3;
+	for (unsigned i = 0; i < 4; i++) {
+		send_parcel(m, i * part, part);
+	}
+	ws_mem_run(m);
+	assert_int_equal(m->closed, 0);
+	send_parcel(m, 0, 1);
+	ws_mem_run(m);
+	assert_int_equal(m->closed, 1);
+	m->io.room = SIZE_MAX;
+	ws_mem_run(m);
+	expect_numbers(m, 0, part); /* of the one that had begun */
+	expect_close(m, 1013);
+	expect_nothing(m);
+}
+
+static void what_is_sent_now_is_written_at_once(void **state)
+{
+	struct ws_mem *m = *state;
+	struct ws_parcel *p = parcel_of(0, 10);
+
+	ws_mem_greet(m);
+	ws_mem_say(m, SPAN("before"));
+	expect_nothing(m);
+	ws_send_now(m->ws, p);
+	expect_frame(m, 0x81, SPAN("before"));
+	expect_numbers(m, 0, 10);
+	m->io.room = 5;
+	ws_send_now(m->ws, p);
+	expect_numbers(m, 0, 1);
+	m->io.room = SIZE_MAX;
+	ws_mem_run(m); /* the rest waits for room as ever */
+	expect_numbers(m, 1, 9);
+	expect_nothing(m);
+	ws_parcel_unref(p);
+}
+
+static void sending_now_to_a_broken_connection_ends_it_from_the_loop(void **state)
+{
+	struct ws_mem *m = *state;
+	struct ws_parcel *p = parcel_of(0, 1);
+
+	ws_mem_greet(m);
+	m->io.broken = true;
+	ws_send_now(m->ws, p);
+	ws_send_now(m->ws, p);
+	assert_int_equal(m->closed, 0);
+	ws_mem_run(m);
+	assert_int_equal(m->closed, 1);
+	ws_parcel_unref(p);
 }
 
 /* --- limits of what comes in --- */
@@ -812,7 +940,12 @@ int main(void)
 		TEST(whoever_does_not_read_is_dropped),
 		TEST(bytes_that_wait_are_bounded_too),
 		TEST(pongs_count_against_the_backlog),
-		cmocka_unit_test(a_frame_is_shared_and_wiped_behind_the_last_one),
+		TEST(a_parcel_is_as_many_frames_as_it_has_messages),
+		cmocka_unit_test(a_parcel_is_a_quarter_of_a_backlog),
+		TEST(each_message_of_a_parcel_counts_against_the_backlog),
+		TEST(what_is_sent_now_is_written_at_once),
+		TEST(sending_now_to_a_broken_connection_ends_it_from_the_loop),
+		cmocka_unit_test(a_parcel_is_shared_and_wiped_behind_the_last_one),
 		TEST(floods_of_control_are_ended),
 		TEST(a_million_empty_fragments_are_not_taken),
 		TEST(a_paused_peer_waits),

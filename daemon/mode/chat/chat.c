@@ -67,6 +67,14 @@ static uint64_t now_ms(void *ud)
 	return ev_now_ms(((struct chat *)ud)->ev);
 }
 
+/* --- telling --- */
+
+static void tell_all(void *ud, const struct room_event *e, const struct room_member *who)
+{
+	socket_tell_all(ud, e);
+	stream_tell_all(ud, e, who);
+}
+
 /* --- life --- */
 
 static struct mode *chat_start(struct ev *ev, const struct mode_spec *spec,
@@ -74,7 +82,10 @@ static struct mode *chat_start(struct ev *ev, const struct mode_spec *spec,
 			       void (*ready)(void *ud, const struct error *err), void *ud)
 {
 	struct chat *c = xnew(struct chat);
-	const struct room_host room_host = {.now_ms = now_ms, .members = on_members, .ud = c};
+	const struct room_host room_host = {.now_ms = now_ms,
+					    .tell_all = tell_all,
+					    .members = on_members,
+					    .ud = c};
 	json_int_t max = json_integer_value(json_object_get(spec->options, "max_users"));
 
 	c->mode.ops = &mode_chat;
@@ -86,13 +97,15 @@ static struct mode *chat_start(struct ev *ev, const struct mode_spec *spec,
 	if (c->limits.queue_bytes < SPARE_BYTES + (uint32_t)max * WELCOME_BYTES) {
 		c->limits.queue_bytes = SPARE_BYTES + (uint32_t)max * WELCOME_BYTES;
 	}
+	list_init(&c->sockets);
 	list_init(&c->streams);
 	c->ready = ready;
 	c->ready_ud = ud;
-	/* Timers cannot fail. The first beat is the beginning. */
+	/* None of it can fail. The first beat is the beginning. */
 	uv_timer_init(ev->loop, &c->beat);
 	uv_timer_init(ev->loop, &c->report);
-	c->open_timers = 2;
+	uv_idle_init(ev->loop, &c->turn);
+	c->open_handles = 3;
 	uv_timer_start(&c->beat, on_beat, 0, BEAT_MS);
 	return &c->mode;
 }
@@ -102,11 +115,11 @@ static void chat_closing(struct mode *m)
 	room_close(chat_of(m)->room);
 }
 
-static void timer_closed(uv_handle_t *timer)
+static void handle_closed(uv_handle_t *handle)
 {
-	struct chat *c = timer->data;
+	struct chat *c = handle->data;
 
-	if (--c->open_timers) {
+	if (--c->open_handles) {
 		return;
 	}
 	void (*stopped)(void *) = c->stopped;
@@ -125,9 +138,11 @@ static void chat_stop(struct mode *m, void (*stopped)(void *ud), void *ud)
 	report(c);
 	c->stopped = stopped;
 	c->stopped_ud = ud;
-	c->beat.data = c->report.data = c;
-	uv_close((uv_handle_t *)&c->beat, timer_closed);
-	uv_close((uv_handle_t *)&c->report, timer_closed);
+	socket_post(c);
+	c->beat.data = c->report.data = c->turn.data = c;
+	uv_close((uv_handle_t *)&c->beat, handle_closed);
+	uv_close((uv_handle_t *)&c->report, handle_closed);
+	uv_close((uv_handle_t *)&c->turn, handle_closed);
 }
 
 /* Who is in the room is sent away by closing; a drain waits until they have gone. */

@@ -10,8 +10,7 @@
 #include "proto/base/crypto.h"
 #include "proto/base/utf8.h"
 
-#define MILLI     1000
-#define KINDS_MAX 2
+#define MILLI 1000
 
 struct room {
 	struct room_host host;
@@ -27,66 +26,19 @@ static struct room_member *member_at(struct list *it)
 
 /* --- telling --- */
 
-/* One event as each kind of member gets it, made when the first of the kind does. */
-struct telling {
-	const struct room_event *e;
-	struct {
-		const struct room_kind *kind;
-		void *rendered;
-	} made[KINDS_MAX];
-};
-
-static void *rendered_for(struct telling *t, const struct room_kind *kind)
-{
-	for (unsigned i = 0; i < KINDS_MAX; i++) {
-		if (!t->made[i].kind) {
-			t->made[i].kind = kind;
-			t->made[i].rendered = kind->render(t->e);
-		}
-		if (t->made[i].kind == kind) {
-			return t->made[i].rendered;
-		}
-	}
-	assert(false);
-	return NULL;
-}
-
-static void tell_member(struct telling *t, struct room_member *m, bool own)
-{
-	if (!m->dismissed) {
-		m->kind->deliver(m, t->e, rendered_for(t, m->kind), own);
-	}
-}
-
-static void end_telling(struct telling *t)
-{
-	for (unsigned i = 0; i < KINDS_MAX && t->made[i].kind; i++) {
-		t->made[i].kind->release(t->made[i].rendered);
-	}
-}
-
-static void tell_one(struct room_member *m, const struct room_event *e)
-{
-	struct telling t = {.e = e};
-
-	tell_member(&t, m, true);
-	end_telling(&t);
-}
-
-/* Everybody; who: whose doing it is, or NULL. */
 static void tell_all(struct room *r, const struct room_event *e, const struct room_member *who)
 {
-	struct telling t = {.e = e};
+	r->host.tell_all(r->host.ud, e, who);
+}
 
-	list_for_each (it, &r->members) {
-		tell_member(&t, member_at(it), member_at(it) == who);
-	}
-	end_telling(&t);
+static void tell(struct room_member *m, const struct room_event *e)
+{
+	m->kind->tell(m, e);
 }
 
 static void tell_error(struct room_member *m, const char *text)
 {
-	tell_one(m, &(struct room_event){.type = ROOM_ERROR, .text = span_str(text)});
+	tell(m, &(struct room_event){.type = ROOM_ERROR, .text = span_str(text)});
 }
 
 /* --- life --- */
@@ -166,9 +118,7 @@ int room_join(struct room *r, struct room_member *m, const struct room_kind *kin
 	tell_all(r, &(struct room_event){.type = ROOM_JOINED, .name = nick_span(&m->nick)}, NULL);
 	list_append(&r->members, &m->link);
 	r->n++;
-	tell_one(m, &(struct room_event){.type = ROOM_WELCOME,
-					 .name = nick_span(&m->nick),
-					 .room = r});
+	tell(m, &(struct room_event){.type = ROOM_WELCOME, .name = nick_span(&m->nick), .room = r});
 	r->host.members(r->host.ud, r->n);
 	return 0;
 }

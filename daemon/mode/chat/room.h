@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
  * A room: who is in it, what they are called, and who hears what in which order. It
- * knows nothing of sockets: a member is delivered to by its kind. Nothing that is said is
- * kept: what is made of it for a kind is released before the call returns.
+ * knows nothing of sockets: its host tells all of them, a member's kind him alone. Nothing
+ * that is said is kept here.
  *
  * Who is in the room is who has joined and not left, which follows connections alone:
  * nothing that a member says changes it.
@@ -53,15 +53,11 @@ enum room_end {
 
 struct room_member;
 
-/* How members of one kind are reached. None of it may call the room. */
+/* How a member of one kind is reached. None of it may call the room. */
 struct room_kind {
-	/* Made once an event, however many members of the kind there are. */
-	void *(*render)(const struct room_event *e);
-	void (*release)(void *rendered);
-	/* rendered is borrowed. own: it is the member's own doing. */
-	void (*deliver)(struct room_member *m, const struct room_event *e, void *rendered,
-			bool own);
-	/* Its connection is to be ended; room_leave comes when it has. Nothing is delivered after
+	/* It is for him alone. What all were told before he hears before. */
+	void (*tell)(struct room_member *m, const struct room_event *e);
+	/* His connection is to be ended; room_leave comes when it has. He is told nothing after
 	 * it. */
 	void (*dismiss)(struct room_member *m, enum room_end why);
 	/* He is not to be listened to for so long. NULL: that cannot be done. */
@@ -83,6 +79,11 @@ struct room_member {
 
 struct room_host {
 	uint64_t (*now_ms)(void *ud); /* monotonic */
+	/*
+	 * Everybody for whom room_join has returned, but not room_leave been called, and who
+	 * was not dismissed. who: whose doing it is; NULL: of none of them. Must not call the room.
+	 */
+	void (*tell_all)(void *ud, const struct room_event *e, const struct room_member *who);
 	/* So many are here now. */
 	void (*members)(void *ud, unsigned n);
 	void *ud;

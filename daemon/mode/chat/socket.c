@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* Members with a WebSocket. */
+/*
+ * Members with a WebSocket. What all of them are told is gathered in a parcel that they
+ * share: however much is said, each of them costs one write for many messages.
+ */
 #include <stdlib.h>
 
 #include "mode/chat/chat.h"
@@ -13,6 +16,8 @@
 
 struct member {
 	struct room_member m;
+	struct chat *c;
+	struct list link;
 	struct ws *ws;
 };
 
@@ -21,34 +26,94 @@ static struct member *member_of(struct room_member *m)
 	return container_of(m, struct member, m);
 }
 
-/* --- what the room asks --- */
+/* --- what the room says --- */
 
-static void *render(const struct room_event *e)
+/* As JSON; to be wiped. */
+static struct buf written(const struct room_event *e)
 {
 	struct buf b = BUF_INIT;
-	struct ws_frame *f;
 
 	talk_write(&b, e);
-	f = ws_frame_text(buf_span(&b));
+	return b;
+}
+
+static void post(struct chat *c, void (*send)(struct ws *ws, struct ws_parcel *p))
+{
+	struct ws_parcel *p = take_ptr(c->parcel);
+
+	c->gathered = 0;
+	uv_idle_stop(&c->turn);
+	if (!p) {
+		return;
+	}
+	list_for_each (it, &c->sockets) {
+		send(list_entry(it, struct member, link)->ws, p);
+	}
+	ws_parcel_unref(p);
+}
+
+void socket_post(struct chat *c)
+{
+	post(c, ws_send);
+}
+
+/*
+ * To look whether somebody else is saying something takes a microsecond, to write to
+ * everybody takes milliseconds: first the loop looks once more, until nothing came.
+ */
+static void on_turn(uv_idle_t *turn)
+{
+	struct chat *c = container_of(turn, struct chat, turn);
+	unsigned messages = ws_parcel_messages(c->parcel);
+
+	if (messages > c->gathered) {
+		c->gathered = messages;
+	} else {
+		post(c, ws_send_now);
+	}
+}
+
+void socket_tell_all(struct chat *c, const struct room_event *e)
+{
+	struct buf b;
+
+	if (list_empty(&c->sockets)) {
+		return;
+	}
+	b = written(e);
+	if (c->parcel && !ws_parcel_has_room(c->parcel, &c->limits, b.len)) {
+		post(c, ws_send_now);
+	}
+	ws_parcel_add_text(&c->parcel, buf_span(&b));
 	buf_wipe(&b);
-	return f;
+	uv_idle_start(&c->turn, on_turn); /* while it is active the loop does not wait */
 }
 
-static void release(void *rendered)
+static void send_alone(struct ws *ws, const struct room_event *e)
 {
-	ws_frame_unref(rendered);
+	struct buf b = written(e);
+	struct ws_parcel *p = ws_parcel_text(buf_span(&b));
+
+	buf_wipe(&b);
+	ws_send(ws, p);
+	ws_parcel_unref(p);
 }
 
-static void deliver(struct room_member *m, const struct room_event *e, void *rendered, bool own)
+/* What is for one alone ends the parcel: the order stays, and a newcomer gets none of it. */
+static void tell(struct room_member *m, const struct room_event *e)
 {
-	(void)e;
-	(void)own;
-	ws_send(member_of(m)->ws, rendered);
+	struct member *member = member_of(m);
+
+	socket_post(member->c);
+	send_alone(member->ws, e);
 }
 
 static void dismiss(struct room_member *m, enum room_end why)
 {
-	ws_close(member_of(m)->ws, why == ROOM_END_FLOOD ? CLOSE_POLICY : CLOSE_GOING_AWAY);
+	struct member *member = member_of(m);
+
+	socket_post(member->c);
+	ws_close(member->ws, why == ROOM_END_FLOOD ? CLOSE_POLICY : CLOSE_GOING_AWAY);
 }
 
 static void hold(struct room_member *m, unsigned ms)
@@ -56,7 +121,7 @@ static void hold(struct room_member *m, unsigned ms)
 	ws_pause(member_of(m)->ws, ms);
 }
 
-static const struct room_kind kind = {render, release, deliver, dismiss, hold};
+static const struct room_kind kind = {tell, dismiss, hold};
 
 /* --- what the visitor does --- */
 
@@ -69,6 +134,7 @@ static void on_closed(void *ud)
 {
 	struct member *member = ud;
 
+	list_remove(&member->link);
 	room_leave(&member->m);
 	free(member);
 	crypto_wipe_stack(); /* the others were told his name */
@@ -77,12 +143,8 @@ static void on_closed(void *ud)
 /* A browser's script does not learn the status of a refused handshake: it is told inside. */
 static void turn_away(struct ws *ws)
 {
-	void *full =
-		render(&(struct room_event){.type = ROOM_ERROR,
+	send_alone(ws, &(struct room_event){.type = ROOM_ERROR,
 					    .text = SPAN("The room is full. Try again later.")});
-
-	ws_send(ws, full);
-	release(full);
 	ws_close(ws, CLOSE_TRY_LATER);
 }
 
@@ -91,10 +153,14 @@ void socket_request(struct chat *c, struct http_req *req)
 	static const struct ws_ops ops = {.text = on_text, .closed = on_closed};
 	struct member *member = xnew(struct member);
 
+	member->c = c;
+	list_init(&member->link);
 	member->ws = ws_accept(req, &c->limits, &ops, member);
 	if (!member->ws) {
 		free(member);
 	} else if (room_join(c->room, &member->m, &kind) < 0) {
 		turn_away(member->ws);
+	} else {
+		list_append(&c->sockets, &member->link);
 	}
 }

@@ -64,8 +64,8 @@ static void on_stop(struct http_source *src)
 {
 	struct stream *s = container_of(src, struct stream, src);
 
-	room_leave(&s->m);
 	list_remove(&s->link);
+	room_leave(&s->m);
 	buf_wipe(&s->sending);
 	buf_wipe(&s->queue);
 	crypto_wipe(s, sizeof(*s));
@@ -78,7 +78,7 @@ static bool is_over_backlog(const struct stream *s)
 	const struct ws_limits *l = &s->c->limits;
 
 	return s->queue.len > l->queue_bytes ||
-	       (s->queued > l->queue_frames && ev_now_ms(s->c->ev) - s->taken_ms > STALLED_MS);
+	       (s->queued > l->queue_messages && ev_now_ms(s->c->ev) - s->taken_ms > STALLED_MS);
 }
 
 /* One more message is in the queue. */
@@ -96,34 +96,44 @@ static void added(struct stream *s)
 
 /* --- what the room asks --- */
 
-static void *render(const struct room_event *e)
+/* html: the event's. own: it is the member's own doing. */
+static void deliver(struct stream *s, const struct room_event *e, struct span html, bool own)
 {
-	struct buf *b = xnew(struct buf);
-
-	html_event(b, e);
-	return b;
-}
-
-static void release(void *rendered)
-{
-	buf_wipe(rendered);
-	free(rendered);
-}
-
-static void deliver(struct room_member *m, const struct room_event *e, void *rendered, bool own)
-{
-	struct stream *s = stream_of(m);
-
-	if (s->cut) {
+	if (s->cut || s->last) {
 		return;
 	}
 	html_event_begin(&s->queue, e, own);
-	buf_add_span(&s->queue, buf_span(rendered));
+	buf_add_span(&s->queue, html);
 	if (own && e->type != ROOM_ERROR) {
 		/* What was typed is said: empty forms. After an error it stays, to be mended. */
 		html_forms(&s->queue, s->secret, e->type == ROOM_WELCOME);
 	}
 	added(s);
+}
+
+void stream_tell_all(struct chat *c, const struct room_event *e, const struct room_member *who)
+{
+	struct buf html = BUF_INIT;
+
+	if (list_empty(&c->streams)) {
+		return;
+	}
+	html_event(&html, e);
+	list_for_each (it, &c->streams) {
+		struct stream *s = list_entry(it, struct stream, link);
+
+		deliver(s, e, buf_span(&html), &s->m == who);
+	}
+	buf_wipe(&html);
+}
+
+static void tell(struct room_member *m, const struct room_event *e)
+{
+	struct buf html = BUF_INIT;
+
+	html_event(&html, e);
+	deliver(stream_of(m), e, buf_span(&html), true);
+	buf_wipe(&html);
 }
 
 static void dismiss(struct room_member *m, enum room_end why)
@@ -137,7 +147,7 @@ static void dismiss(struct room_member *m, enum room_end why)
 	}
 }
 
-static const struct room_kind kind = {render, release, deliver, dismiss, NULL};
+static const struct room_kind kind = {tell, dismiss, NULL};
 
 void stream_beat(struct chat *c)
 {
@@ -162,7 +172,7 @@ static struct stream *stream_new(struct chat *c)
 	s->src.endless = true;
 	s->c = c;
 	crypto_random_name(s->secret, SECRET_LEN);
-	list_append(&c->streams, &s->link);
+	list_init(&s->link);
 	html_stream_begin(&s->queue, c->title);
 	return s;
 }
@@ -186,6 +196,7 @@ void stream_request(struct chat *c, struct http_req *req)
 		http_respond_error(req, 503);
 		return;
 	}
+	list_append(&c->streams, &s->link);
 	html_beat(&s->queue);
 	http_resp_init(&resp, req, 200);
 	resp.framed = true;
