@@ -80,6 +80,9 @@ struct service {
 	struct http_server *server;
 	char *socket_path;
 	struct onion *onion;
+	bool republish_due;   /* when tor is done with the onion as it was */
+	unsigned pause_ms;    /* the last one before an onion; 0: none was needed */
+	uint64_t pause_until; /* monotonic */
 	struct tor_key_req *key_req;
 	struct found found; /* of an earlier daemon's, until it is used */
 	bool leaving;       /* the next daemon goes on with its socket and onion */
@@ -135,7 +138,9 @@ json_t *service_webhook_json(const struct service *svc);
  * Its keys or its onion's options have changed: what is published is published
  * anew, so that new visitors wait a moment. cut: open circuits are closed, for
  * somebody is not to be let in any more; else nobody who is here notices. true:
- * removed comes, when that is done; false: there was nothing published. (up.c)
+ * removed comes, when that is done; false: there was nothing published. What
+ * comes while tor is still at work on the change before waits for it, and
+ * for others to come: then one change serves all. A cut does not wait. (up.c)
  */
 bool service_republish(struct service *svc, bool cut, void (*removed)(void *ud), void *ud);
 /* --- as a backend of an Onionbalance (up.c) --- */

@@ -22,6 +22,10 @@
 
 #define STREAMS_MORE 32
 
+/* Before an onion follows one that tor has had to give up half made; each is twice the last. */
+#define PAUSE_MIN_MS 1000u
+#define PAUSE_MAX_MS 16000u
+
 /* Connections beside those that keep people in a room: they bring pages and forms. */
 #define CHAT_MORE 100
 
@@ -30,11 +34,20 @@ static const char *notice(const struct service *svc)
 	return svc->mode_ready && svc->mode->ops->notice ? svc->mode->ops->notice(svc->mode) : NULL;
 }
 
+static void replace_onion(struct service *svc, bool cut, void (*removed)(void *ud), void *ud);
+
 static void on_onion(void *ud, enum onion_state state, const char *reason)
 {
 	struct service *svc = ud;
 
 	if (!service_is_up(svc)) {
+		return;
+	}
+	if (state == ONION_PUBLISHED) {
+		svc->pause_ms = 0;
+	}
+	if (svc->republish_due && state != ONION_PUBLISHING) {
+		replace_onion(svc, false, NULL, NULL);
 		return;
 	}
 	switch (state) {
@@ -138,6 +151,7 @@ static uint8_t (*clients_of(const struct service *svc))[X25519_SIZE]
 static void add_onion(struct service *svc)
 {
 	uint8_t(*clients)[X25519_SIZE] = clients_of(svc);
+	uint64_t now = ev_now_ms(manager_ev(svc->m));
 	char target[160], frontend[ONION_NAME_LEN + 1];
 	struct onion_spec spec = {
 		.address = svc->row->onion,
@@ -148,6 +162,7 @@ static void add_onion(struct service *svc)
 		.pow = service_option_bool(svc, "pow"),
 		.max_streams = max_streams(svc),
 		.left = svc->found.onion,
+		.wait_ms = svc->pause_until > now ? (unsigned)(svc->pause_until - now) : 0,
 		.frontend = service_frontend(svc, frontend) ? frontend : NULL,
 	};
 
@@ -156,6 +171,7 @@ static void add_onion(struct service *svc)
 		tor_cut_circuits(manager_tor(svc->m), svc->row->onion);
 	}
 	svc->circuits_linger = false;
+	svc->republish_due = false;
 	svc->found.onion = 0;
 	svc->onion = tor_onion_add(manager_tor(svc->m), &spec, on_onion, svc);
 	free(clients);
@@ -174,6 +190,31 @@ static void publish(struct service *svc)
 	add_onion(svc);
 }
 
+/* The onion goes, and tor may not be done with it: the next one comes when no other is near. */
+static void note_haste(struct service *svc)
+{
+	uint64_t now = ev_now_ms(manager_ev(svc->m));
+
+	if (svc->pause_until > now || !onion_in_the_making(svc->onion)) {
+		return;
+	}
+	svc->pause_ms = svc->pause_ms ? svc->pause_ms * 2 : PAUSE_MIN_MS;
+	if (svc->pause_ms > PAUSE_MAX_MS) {
+		svc->pause_ms = PAUSE_MAX_MS;
+	}
+	svc->pause_until = now + svc->pause_ms;
+}
+
+static void replace_onion(struct service *svc, bool cut, void (*removed)(void *ud), void *ud)
+{
+	note_haste(svc);
+	onion_remove(take_ptr(svc->onion), cut, removed, ud);
+	if (svc->state == SERVICE_RUNNING || svc->state == SERVICE_PUBLISHING) {
+		service_set_state(svc, SERVICE_PUBLISHING, NULL);
+	}
+	add_onion(svc);
+}
+
 bool service_republish(struct service *svc, bool cut, void (*removed)(void *ud), void *ud)
 {
 	if (!svc->onion || !service_is_up(svc)) {
@@ -183,11 +224,11 @@ bool service_republish(struct service *svc, bool cut, void (*removed)(void *ud),
 		}
 		return false;
 	}
-	onion_remove(take_ptr(svc->onion), cut, removed, ud);
-	if (svc->state == SERVICE_RUNNING || svc->state == SERVICE_PUBLISHING) {
-		service_set_state(svc, SERVICE_PUBLISHING, NULL);
+	if (!cut && onion_in_the_making(svc->onion)) {
+		svc->republish_due = true;
+	} else {
+		replace_onion(svc, cut, removed, ud);
 	}
-	add_onion(svc);
 	return true;
 }
 

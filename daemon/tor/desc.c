@@ -170,6 +170,11 @@ bool desc_feed(struct desc_track *t, const struct desc_event *e)
 	return false;
 }
 
+bool desc_attempted(const struct desc_track *t)
+{
+	return t->n_under_way > 0 || t->n_took_it > 0 || t->refused > 0;
+}
+
 bool desc_all_refused(const struct desc_track *t)
 {
 	return t->refused > 0 && t->n_under_way == 0 && t->n_took_it == 0;

@@ -54,5 +54,7 @@ struct desc_event {
 bool desc_parse(struct span text, struct desc_event *ret);
 /* True if the event changed what is known: published came, or all that was tried has failed. */
 bool desc_feed(struct desc_track *t, const struct desc_event *e);
+/* Some directory was, or is, to take it. */
+bool desc_attempted(const struct desc_track *t);
 /* Nothing is under way, nothing succeeded, and something was refused. */
 bool desc_all_refused(const struct desc_track *t);

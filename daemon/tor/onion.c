@@ -16,6 +16,7 @@
 #include "tor/onion.h"
 
 #define STREAMS_MAX 65535u /* of ADD_ONION's MaxStreams */
+#define AGAIN_MAX   16u    /* times the wait for an upload, between two new beginnings */
 
 void onion_set_state(struct onion *o, enum onion_state state, char *reason)
 {
@@ -34,6 +35,11 @@ void onion_set_state(struct onion *o, enum onion_state state, char *reason)
 enum onion_state onion_state(const struct onion *o)
 {
 	return o->state;
+}
+
+bool onion_in_the_making(const struct onion *o)
+{
+	return o->with_tor && o->state == ONION_PUBLISHING && o->tor->network_since;
 }
 
 void onion_free(struct onion *o)
@@ -151,6 +157,10 @@ struct onion *tor_onion_add(struct tor *t, const struct onion_spec *spec, onion_
 		hsdirs_changed(t);
 	}
 	o->left = spec->left;
+	if (spec->wait_ms) {
+		o->retry_at = ev_now_ms(t->ev) + spec->wait_ms;
+		o->ever = true; /* the circuits of the one before it may still be there */
+	}
 	tor_wake(t);
 	return o;
 }
@@ -217,6 +227,9 @@ void onion_added(struct onion *o)
 	o->collides_since = 0;
 	o->retry_delay = 0;
 	o->added_at = ev_now_ms(o->tor->ev);
+	if (o->state == ONION_STALLED && !o->track.published) {
+		return; /* until it is better than before */
+	}
 	onion_set_state(o, o->track.published ? ONION_PUBLISHED : ONION_PUBLISHING,
 			o->pow && o->tor->no_pow
 				? xstrdup("this tor has no proof-of-work defence; it is off")
@@ -324,6 +337,15 @@ static void send_add(struct onion *o)
 	ctl_send(o->tor->conn, &line, on_add_reply, o);
 }
 
+static void on_down_again(void *ud, const struct ctl_reply *reply)
+{
+	struct onion *o = ud;
+
+	(void)reply; /* 552: it has gone already */
+	o->again = o->with_tor = false;
+	tor_pump(o->tor);
+}
+
 bool onions_send_add(struct tor *t)
 {
 	uint64_t now = ev_now_ms(t->ev);
@@ -331,6 +353,10 @@ bool onions_send_add(struct tor *t)
 	list_for_each (it, &t->onions) {
 		struct onion *o = list_entry(it, struct onion, link);
 
+		if (o->again) {
+			ctl_sendf(t->conn, on_down_again, o, "DEL_ONION %s", o->address);
+			return true;
+		}
 		if (!wants_add(o, now) || handoff_take_onion(o)) {
 			continue;
 		}
@@ -407,13 +433,37 @@ static void check_stalled(struct onion *o, uint64_t now)
 	}
 }
 
+/*
+ * Tor allows an onion 28 introduction circuits in five minutes (get_max_intro_circ_per_period).
+ * While it has no way into the network they are used up within seconds, and then it waits, also
+ * when the way is there again. One that is added anew has them all.
+ */
+static void begin_again(struct onion *o, uint64_t now)
+{
+	const struct tor_times *times = &o->tor->times;
+
+	if (o->state != ONION_STALLED || !o->with_tor || o->frontend || now < o->again_at ||
+	    desc_attempted(&o->track)) {
+		return;
+	}
+	o->again = true;
+	o->again_delay = o->again_delay ? o->again_delay * 2 : times->stall;
+	if (o->again_delay > times->stall * AGAIN_MAX) {
+		o->again_delay = times->stall * AGAIN_MAX;
+	}
+	o->again_at = now + o->again_delay;
+}
+
 void onions_tick(struct tor *t)
 {
 	uint64_t now = ev_now_ms(t->ev);
 
 	handoff_tick(t, now);
 	list_for_each (it, &t->onions) {
-		check_stalled(list_entry(it, struct onion, link), now);
+		struct onion *o = list_entry(it, struct onion, link);
+
+		check_stalled(o, now);
+		begin_again(o, now);
 	}
 }
 
@@ -441,6 +491,9 @@ static void onion_lost(struct onion *o, const char *why)
 	o->retry_at = 0;
 	o->retry_delay = 0;
 	o->collides_since = 0;
+	o->again = false;
+	o->again_at = 0;
+	o->again_delay = 0;
 	if (o->state != ONION_FAILED) {
 		onion_set_state(o, ONION_WANTED, why ? xstrdup(why) : NULL);
 	}

@@ -33,6 +33,9 @@ struct onion {
 	uint64_t added_at;
 	uint64_t retry_at, collides_since;
 	unsigned retry_delay;
+	bool again; /* to be taken down and added anew */
+	uint64_t again_at;
+	unsigned again_delay;
 
 	/* Removal. DELETING -> LISTING -> LISTED -> CLOSING (a circuit at a time) -> GONE */
 	enum onion_step {

@@ -135,7 +135,8 @@ struct onion_spec {
 	unsigned n_clients;           /* 0: public; at most ONION_CLIENTS_MAX */
 	bool pow;
 	unsigned max_streams; /* per rendezvous circuit; 0: tor's default (no limit) */
-	uint64_t left; /* as onion_leave has said when an earlier daemon left it; 0: none did */
+	uint64_t left;    /* as onion_leave has said when an earlier daemon left it; 0: none did */
+	unsigned wait_ms; /* until tor is told of it */
 	/*
 	 * It is a backend of the Onionbalance with this address (proto/base/onion.h), and so
 	 * neither has clients nor pow; NULL: it is not.
@@ -147,7 +148,8 @@ struct onion_spec {
  * WANTED: not with tor (none there, or tor refused for now: reason).
  * PUBLISHING: with tor, descriptors not yet uploaded enough.
  * PUBLISHED: at least one upload for each descriptor seen, or at three distinct directories.
- * STALLED: with tor and the network, but nothing was uploaded 60 s long; goes on trying.
+ * STALLED: with tor and the network, but nothing was uploaded 60 s long; goes on trying, and is
+ * added anew now and then.
  * FAILED: will not work until the spec changes (bad key, foreign address): reason.
  */
 enum onion_state { ONION_WANTED, ONION_PUBLISHING, ONION_PUBLISHED, ONION_STALLED, ONION_FAILED };
@@ -170,6 +172,13 @@ typedef void onion_changed_fn(void *ud, enum onion_state state, const char *reas
 struct onion *tor_onion_add(struct tor *t, const struct onion_spec *spec, onion_changed_fn *cb,
 			    void *ud);
 enum onion_state onion_state(const struct onion *o);
+/*
+ * Tor makes its circuits, and has not published it yet. Who takes it down now, and soon another
+ * one, makes tor count so many circuits that failed that it makes no more for a while, and of
+ * the next onion's tries to make some all that it has for five minutes (tor's
+ * MAX_CIRCUIT_FAILURES and INTRO_CIRC_RETRY_PERIOD).
+ */
+bool onion_in_the_making(const struct onion *o);
 /*
  * Not wanted any more: DEL_ONION, and with cut also its open circuits are
  * closed. removed (may be NULL) comes once, when tor has done it or is not there;

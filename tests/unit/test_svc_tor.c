@@ -471,6 +471,92 @@ static void a_key_that_is_taken_back_closes_the_circuits_before_the_others_are_l
 	announce(w, svc);
 }
 
+/* Tor stops making circuits when too many were given up half made. */
+static void keys_that_come_while_tor_publishes_are_published_together(void **state)
+{
+	struct world *w = *state;
+	struct service *svc = running(w, "docs");
+
+	announce(w, svc);
+	unsigned adds = w->fake.adds;
+
+	for (int i = 1; i <= 20; i++) {
+		assert_int_equal(add_key(w, svc, NULL, NULL, NULL), 0);
+		/* The first is published at once, as far as it is alone. */
+		turn_until(w, w->fake.adds == adds + 1);
+		assert_string_equal(service_state_text(svc), "publishing");
+	}
+	_cleanup_free_ char *first = public_half(svc, "key-1");
+	_cleanup_free_ char *last = public_half(svc, "key-20");
+
+	assert_non_null(strstr(w->fake.log.p, first));
+	assert_null(strstr(w->fake.log.p, last));
+	announce(w, svc); /* running: with all of them */
+	assert_int_equal(w->fake.adds, adds + 2);
+	assert_non_null(strstr(w->fake.log.p, last));
+}
+
+static void a_key_that_tor_was_not_told_of_yet_is_there_after_a_loss(void **state)
+{
+	struct world *w = *state;
+	struct service *svc = running(w, "docs");
+
+	turn_until(w, onion_in_the_making(svc->onion));
+	assert_int_equal(add_key(w, svc, "bob", NULL, NULL), 0);
+	_cleanup_free_ char *bob = public_half(svc, "bob");
+
+	assert_null(strstr(w->fake.log.p, bob));
+	fake_hang_up_all(&w->fake);
+	run_until_said(w, bob);
+	announce(w, svc);
+}
+
+static unsigned times_said(const struct world *w, const char *what)
+{
+	unsigned n = 0;
+
+	for (const char *p = w->fake.log.p; (p = strstr(p, what)); p++) {
+		n++;
+	}
+	return n;
+}
+
+static void many_keys_taken_back_are_shut_out_at_once_and_tor_is_spared(void **state)
+{
+	struct world *w = *state;
+	struct service *svc = running(w, "docs");
+	char label[16];
+
+	for (int i = 1; i <= 20; i++) {
+		assert_int_equal(add_key(w, svc, NULL, NULL, NULL), 0);
+	}
+	announce(w, svc);
+	unsigned adds = w->fake.adds;
+
+	w->fake.script = visitors_have_circuits;
+	buf_clear(&w->fake.log);
+	for (unsigned i = 1; i <= 20; i++) {
+		snprintf(label, sizeof(label), "key-%u", i);
+		assert_int_equal(remove_key(w, svc, label, NULL), 0);
+		/* Who has asked for it hears of it when it is so. */
+		assert_int_equal(times_said(w, "CLOSECIRCUIT 7\n"), i);
+	}
+	assert_true(w->fake.adds - adds <= 3);
+	_cleanup_free_ char *left = labels(svc);
+
+	assert_string_equal(left, "default ");
+	announce(w, svc);
+	_cleanup_free_ char *key = public_half(svc, "default");
+	const char *added = strstr(w->fake.log.p, "ADD_ONION");
+
+	while (strstr(added + 1, "ADD_ONION")) {
+		added = strstr(added + 1, "ADD_ONION");
+	}
+	assert_non_null(strstr(added, key));
+	assert_null(strstr(strstr(added, key) + 1, "ClientAuthV3"));
+	assert_true(w->fake.adds - adds <= 4);
+}
+
 static void a_key_taken_back_while_stopped_does_not_come_in_by_an_old_circuit(void **state)
 {
 	struct world *w = *state;
@@ -648,6 +734,7 @@ static void public_and_private_again_while_it_runs(void **state)
 	struct error err = ERROR_INIT;
 
 	w->fake.script = visitors_have_circuits;
+	announce(w, svc);
 	_cleanup_free_ char *key = public_half(svc, "default");
 
 	buf_clear(&w->fake.log);
@@ -675,6 +762,7 @@ static void proof_of_work_and_streams_reach_tor(void **state)
 	struct service *svc = running(w, "docs");
 
 	assert_non_null(strstr(w->fake.log.p, " MaxStreams=1032 "));
+	announce(w, svc);
 	buf_clear(&w->fake.log);
 	edit(w, svc, "pow", true);
 	run_until_said(w, "PoWDefensesEnabled=1");
@@ -694,6 +782,9 @@ int main(void)
 		WITH_LOOP(a_new_key_is_published_and_cuts_nobody),
 		WITH_LOOP(
 			a_key_that_is_taken_back_closes_the_circuits_before_the_others_are_let_in),
+		WITH_LOOP(keys_that_come_while_tor_publishes_are_published_together),
+		WITH_LOOP(a_key_that_tor_was_not_told_of_yet_is_there_after_a_loss),
+		WITH_LOOP(many_keys_taken_back_are_shut_out_at_once_and_tor_is_spared),
 		WITH_LOOP(a_key_taken_back_while_stopped_does_not_come_in_by_an_old_circuit),
 		WITH_LOOP(an_earlier_daemons_visitors_come_in_by_the_keys_of_now_only),
 		WITH_LOOP(what_cannot_be_a_key_is_refused_with_a_sentence),

@@ -824,6 +824,61 @@ static void an_onion_that_is_not_uploaded_stalls_and_recovers(void **state)
 	assert_null(f->seen[0].reason);
 }
 
+static void an_onion_that_tor_does_not_even_try_to_upload_is_added_anew(void **state)
+{
+	struct fixture *f = *state;
+
+	begin(f);
+	add(f, 0);
+	add(f, 1);
+	RUN_UNTIL(f, in_state(f, ONION_PUBLISHING) == 2);
+	event_of(f, 1, "UPLOAD", 1, "one"); /* this one is on its way, however long that takes */
+	RUN_UNTIL(f, in_state(f, ONION_STALLED) == 2);
+	unsigned told = f->seen[0].told;
+
+	RUN_UNTIL(f, f->fake.dels == 1 && f->fake.adds == 3);
+	assert_non_null(strstr(strstr(f->fake.log.p, "DEL_ONION"), f->seen[0].address));
+	assert_non_null(strstr(f->fake.onions.p, f->seen[0].address));
+	/* Once more after the wait, and not before; nobody is told of it. */
+	double begun = now();
+
+	RUN_UNTIL(f, f->fake.dels == 2 && f->fake.adds == 4);
+	assert_true(now() - begun > 0.1);
+	RUN_UNTIL(f, f->fake.dels == 3);
+	assert_true(now() - begun > 0.4); /* the waits grow */
+	assert_int_equal(f->seen[0].told, told);
+	RUN_UNTIL(f, f->fake.adds == 5);
+	event_of(f, 0, "UPLOAD", 2, "two");
+	event_of(f, 0, "UPLOADED", 2, "");
+	RUN_UNTIL(f, f->seen[0].state == ONION_PUBLISHED);
+	assert_null(f->seen[0].reason);
+}
+
+static void an_onion_that_is_to_wait_is_not_told_of_before(void **state)
+{
+	struct fixture *f = *state;
+	struct onion_spec spec = {.address = f->seen[0].address,
+				  .key = f->seen[0].key,
+				  .target = "127.0.0.1:80",
+				  .wait_ms = 600};
+
+	begin(f);
+	RUN_UNTIL(f, state_of(f) == TOR_READY);
+	double begun = now();
+
+	f->seen[0].onion = tor_onion_add(f->tor, &spec, on_onion, &f->seen[0]);
+	add(f, 1);
+	RUN_UNTIL(f, f->fake.adds == 1);
+	assert_null(strstr(f->fake.onions.p, f->seen[0].address)); /* others do not wait for it */
+	RUN_UNTIL(f, strstr(f->fake.onions.p, f->seen[0].address));
+	assert_true(now() - begun > 0.3);
+	RUN_UNTIL(f, onion_in_the_making(f->seen[0].onion));
+	event_of(f, 0, "UPLOAD", 1, "one");
+	event_of(f, 0, "UPLOADED", 1, "");
+	RUN_UNTIL(f, f->seen[0].state == ONION_PUBLISHED);
+	assert_false(onion_in_the_making(f->seen[0].onion));
+}
+
 static void an_onion_does_not_stall_before_there_is_a_network(void **state)
 {
 	struct fixture *f = *state;
@@ -1488,6 +1543,8 @@ int main(void)
 		T(the_usual_waits_allow_two_connects_a_second),
 		T(an_onion_is_published_and_stays_so_through_later_events),
 		T(an_onion_that_is_not_uploaded_stalls_and_recovers),
+		T(an_onion_that_tor_does_not_even_try_to_upload_is_added_anew),
+		T(an_onion_that_is_to_wait_is_not_told_of_before),
 		T(an_onion_does_not_stall_before_there_is_a_network),
 		T(an_address_that_is_taken_is_tried_until_it_is_free),
 		T(a_key_of_another_address_fails_and_its_onion_is_taken_down),
