@@ -331,6 +331,7 @@ static int run_one_off(struct ctl *ctl)
 	status = conclude(s, r, &err);
 	rpc_close(s->events);
 	json_decref(s->service);
+	view_done(&s->view);
 	free(s);
 	return status;
 }

@@ -265,6 +265,7 @@ static int run_watch(struct ctl *ctl)
 	tty_leave();
 	rpc_close(w.asks);
 	scene_done(&w.scene);
+	view_done(&w.view);
 	json_decref(w.services);
 	json_decref(w.events);
 	return r < 0 ? ctl_fail(&err) : 0;

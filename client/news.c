@@ -2,9 +2,11 @@
 #include "client/news.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "client/service.h"
+#include "proto/base/alloc.h"
 
 #define RATE_AFTER_MS 500
 
@@ -22,14 +24,35 @@ uint64_t news_count(const json_t *event)
 	return amount(event, "count");
 }
 
-static struct transfer *find(struct transfers *t, json_int_t id)
+/* Where it stands, or would. */
+static size_t place(const struct transfers *t, json_int_t id)
 {
-	for (size_t i = 0; i < t->n; i++) {
-		if (t->all[i].id == id) {
-			return &t->all[i];
+	size_t low = 0, high = t->n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (t->all[middle].id < id) {
+			low = middle + 1;
+		} else {
+			high = middle;
 		}
 	}
-	return NULL;
+	return low;
+}
+
+static void insert(struct transfers *t, size_t at, const struct transfer *new)
+{
+	t->all = xreallocarray(t->all, t->n + 1, sizeof(t->all[0]));
+	memmove(&t->all[at + 1], &t->all[at], (t->n - at) * sizeof(t->all[0]));
+	t->all[at] = *new;
+	t->n++;
+}
+
+static void drop(struct transfers *t, size_t at)
+{
+	t->n--;
+	memmove(&t->all[at], &t->all[at + 1], (t->n - at) * sizeof(t->all[0]));
 }
 
 static void fill(struct transfer *t, const json_t *event)
@@ -48,20 +71,34 @@ struct transfer transfers_event(struct transfers *t, const json_t *event, int64_
 {
 	const char *phase = service_text(event, "phase");
 	bool over = strcmp(phase, "completed") == 0 || strcmp(phase, "cancelled") == 0;
-	struct transfer now = {0}, *known;
+	struct transfer now = {0};
+	size_t at;
+	bool known;
 
 	fill(&now, event);
-	known = find(t, now.id);
-	if (!known && !over && t->n < TRANSFERS_MAX) {
+	at = place(t, now.id);
+	known = at < t->n && t->all[at].id == now.id;
+	if (!known && !over && !transfers_full(t)) {
 		now.first_bytes = now.bytes;
 		now.since_ms = now_ms;
-		t->all[t->n++] = now;
+		insert(t, at, &now);
 	} else if (known && !over) {
-		fill(known, event);
+		fill(&t->all[at], event);
 	} else if (known) {
-		*known = t->all[--t->n];
+		drop(t, at);
 	}
 	return now;
+}
+
+bool transfers_full(const struct transfers *t)
+{
+	return t->n == TRANSFERS_MAX;
+}
+
+void transfers_done(struct transfers *t)
+{
+	free(t->all);
+	*t = (struct transfers){0};
 }
 
 unsigned transfer_percent(const struct transfer *t)

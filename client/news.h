@@ -13,7 +13,7 @@
 #include "proto/base/buf.h"
 #include "proto/units.h"
 
-#define TRANSFERS_MAX 256 /* known with their progress; of more only beginning and end */
+#define TRANSFERS_MAX 10000 /* known with their progress; there may be more then */
 
 struct transfer {
 	json_int_t id;
@@ -24,8 +24,9 @@ struct transfer {
 	int64_t since_ms;      /* of a clock that only goes forward */
 };
 
+/* By id, which is the order in which they began. All zero: none. */
 struct transfers {
-	struct transfer all[TRANSFERS_MAX];
+	struct transfer *all;
 	size_t n;
 };
 
@@ -33,6 +34,9 @@ struct transfers {
 uint64_t news_count(const json_t *event);
 /* A transfer event with no count, at now_ms. Returns it as the event has it. */
 struct transfer transfers_event(struct transfers *t, const json_t *event, int64_t now_ms);
+/* There may be more than n: those that found no room, until one of the others ends. */
+bool transfers_full(const struct transfers *t);
+void transfers_done(struct transfers *t);
 
 /* 0 where the total is not known. */
 unsigned transfer_percent(const struct transfer *t);

@@ -36,6 +36,7 @@ void scene_done(struct scene *s)
 	}
 	free(s->services);
 	free(s->tor);
+	transfers_done(&s->transfers);
 	latest_done(&s->submissions);
 	latest_done(&s->finished);
 	*s = (struct scene){0};

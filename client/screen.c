@@ -91,7 +91,7 @@ struct layout {
 	const struct scene *scene;
 	const struct scene_time *now;
 	size_t columns;
-	size_t name_width, address_width;
+	size_t name_width, address_width, transfer_width;
 	struct screen *screen;
 };
 
@@ -99,6 +99,7 @@ struct part {
 	const char *heading;
 	size_t n;      /* there are */
 	size_t hidden; /* besides those: not even known */
+	bool at_least; /* and perhaps others that nobody counted */
 	size_t given;  /* lines */
 	void (*add)(struct layout *l, size_t i);
 };
@@ -106,7 +107,7 @@ struct part {
 /* "and N more" takes a line of its own. */
 static size_t wanted(const struct part *p)
 {
-	return p->n + (p->hidden > 0);
+	return p->n + (p->hidden > 0 || p->at_least);
 }
 
 static size_t wider(size_t width, const char *text)
@@ -213,6 +214,14 @@ static void add_behind_gap(struct row *r, const char *text)
 	row_add(r, "", text, r->columns);
 }
 
+/* Of "download N": the last one's number is the greatest. */
+static size_t transfer_width(const struct transfers *t)
+{
+	long long id = t->n > 0 ? (long long)t->all[t->n - 1].id : 0;
+
+	return (size_t)snprintf(NULL, 0, "download %lld", id);
+}
+
 /* How much, how fast, how long: where not all fits, the time is worth most. */
 static void add_numbers(struct row *r, const struct transfer *t, int64_t now_ms)
 {
@@ -259,7 +268,7 @@ static void add_transfer(struct layout *l, size_t i)
 	row_column(&r, out_style(STYLE_BOLD), t->name, width);
 	if (!narrow) {
 		buf_printf(&text, "%s %lld", news_noun(t), (long long)t->id);
-		row_column(&r, "", text.p, strlen("download 1"));
+		row_column(&r, "", text.p, l->transfer_width);
 		buf_clear(&text);
 	}
 	if (t->total > 0) {
@@ -322,7 +331,7 @@ static void deal(struct part *parts, size_t n, size_t lines, size_t heading_line
 
 static void add_part(struct layout *l, const struct part *p, bool roomy)
 {
-	size_t shown = p->given < wanted(p) || p->hidden > 0 ? p->given - 1 : p->given;
+	size_t shown = p->given < wanted(p) || wanted(p) > p->n ? p->given - 1 : p->given;
 	char more[48];
 
 	if (roomy) {
@@ -333,7 +342,8 @@ static void add_part(struct layout *l, const struct part *p, bool roomy)
 		p->add(l, i);
 	}
 	if (shown < p->given) {
-		snprintf(more, sizeof(more), "and %zu more", p->n + p->hidden - shown);
+		snprintf(more, sizeof(more), "and %zu%s more", p->n + p->hidden - shown,
+			 p->at_least ? "+" : "");
 		add_line(l->screen, l->columns, out_style(STYLE_DIM), more);
 	}
 }
@@ -349,6 +359,7 @@ static void measure(struct layout *l)
 	most = l->columns / 4 > most ? l->columns / 4 : most;
 	l->name_width = l->name_width < most ? l->name_width : most;
 	l->address_width = address_width(l);
+	l->transfer_width = transfer_width(&l->scene->transfers);
 }
 
 void screen_layout(const struct scene *s, const struct scene_time *now, size_t columns, size_t rows,
@@ -357,10 +368,10 @@ void screen_layout(const struct scene *s, const struct scene_time *now, size_t c
 	struct layout l = {.scene = s, .now = now, .columns = columns, .screen = ret};
 	bool roomy = rows >= ROOMY_ROWS;
 	struct part parts[] = {
-		{"Services", s->n_services, s->n_left_out, 0, add_service},
-		{"Transfers", s->transfers.n, 0, 0, add_transfer},
-		{"Submissions", s->submissions.n, 0, 0, add_submission},
-		{"Finished", s->finished.n, 0, 0, add_finished},
+		{"Services", s->n_services, s->n_left_out, false, 0, add_service},
+		{"Transfers", s->transfers.n, 0, transfers_full(&s->transfers), 0, add_transfer},
+		{"Submissions", s->submissions.n, 0, false, 0, add_submission},
+		{"Finished", s->finished.n, 0, false, 0, add_finished},
 	};
 
 	*ret = (struct screen){.lines = xreallocarray(NULL, rows, sizeof(struct screen_line))};

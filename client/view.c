@@ -14,6 +14,8 @@
 
 #define BAR_COLUMNS 12
 #define TICK_MS     1000
+#define FRAME_MS    100 /* at least, between two live lines of many transfers */
+#define LISTED_MAX  100 /* of them in it: no terminal is wider */
 
 /* --- lines --- */
 
@@ -93,12 +95,12 @@ static void add_several(struct buf *b, const struct view *v)
 {
 	uint64_t speed = 0;
 
-	buf_printf(b, "%zu transfers:", v->transfers.n);
+	buf_printf(b, "%zu%s transfers:", v->transfers.n, transfers_full(&v->transfers) ? "+" : "");
 	for (size_t i = 0; i < v->transfers.n; i++) {
 		speed += transfer_rate(&v->transfers.all[i], rpc_now());
 	}
 	add_rate(b, speed);
-	for (size_t i = 0; i < v->transfers.n; i++) {
+	for (size_t i = 0; i < v->transfers.n && i < LISTED_MAX; i++) {
 		const struct transfer *t = &v->transfers.all[i];
 
 		buf_printf(b, "  #%lld %u%%", (long long)t->id, transfer_percent(t));
@@ -238,6 +240,13 @@ static void on_transfer(struct view *v, const json_t *event)
 	}
 }
 
+/* Each of a crowd tells of its progress four times a second: not each time a new line. */
+static bool is_too_soon(const struct view *v, const json_t *event)
+{
+	return v->transfers.n > 1 && strcmp(service_text(event, "phase"), "progress") == 0 &&
+	       rpc_now() - v->drawn_ms < FRAME_MS;
+}
+
 static void print_members(const struct view *v, const json_t *event)
 {
 	long long n = json_integer_value(json_object_get(event, "members"));
@@ -262,5 +271,13 @@ void view_event(struct view *v, const json_t *event)
 	} else if (strcmp(kind, "members") == 0) {
 		print_members(v, event);
 	}
-	view_draw(v);
+	if (!is_too_soon(v, event)) {
+		view_draw(v);
+		v->drawn_ms = rpc_now();
+	}
+}
+
+void view_done(struct view *v)
+{
+	transfers_done(&v->transfers);
 }

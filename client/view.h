@@ -27,7 +27,10 @@ struct view {
 	struct transfers transfers;
 	struct view_time times[VIEW_TIMES_MAX];
 	size_t n_times;
+	int64_t drawn_ms; /* the live line, for an event */
 };
+
+void view_done(struct view *v);
 
 /* event: a checked reply of Watch. Snapshots and Tor's events are the caller's. */
 void view_event(struct view *v, const json_t *event);

@@ -561,4 +561,4 @@ def test_many_transfers_at_once_have_one_live_line():
     with FakeDaemon(Watch=[*events, CLOSE]) as daemon:
         status, said = on_terminal(daemon, 'watch', env={'NO_COLOR': '1'})
         assert status == 6
-        assert '256 transfers:' in said and 'download 400 cancelled at 5.0 B' in said
+        assert '400 transfers:' in said and 'download 400 cancelled at 5.0 B' in said

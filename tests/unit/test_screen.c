@@ -185,13 +185,48 @@ static void what_does_not_fit_is_counted_and_every_part_keeps_a_place(void **sta
 	}
 	text = show(&s, 0, 40, 12);
 	assert_non_null(strstr(text, "and 499 more\nTransfers\n"));
-	assert_non_null(strstr(text, "and 253 more\nCtrl-C ends it\n"));
+	assert_non_null(strstr(text, "and 497 more\nCtrl-C ends it\n"));
 	free(text);
 	for (size_t rows = 1; rows < 30; rows++) {
 		for (size_t columns = 1; columns < 130; columns += 3) {
 			free(show(&s, 0, columns, rows)); /* whose size is checked there */
 		}
 	}
+	scene_done(&s);
+}
+
+static void transfers_are_counted_up_to_a_bound_and_that_is_said(void **state)
+{
+	struct scene s = {0};
+	json_t *event = json_pack("{s:s, s:s, s:s, s:s}", "event", "transfer", "name", "docs",
+				  "direction", "out", "phase", "started");
+	struct scene_time now = at(0);
+
+	(void)state;
+	/* the oldest come last, as when one begins to watch */
+	for (int id = TRANSFERS_MAX + 5; id > 0; id--) {
+		json_object_set_new(event, "id", json_integer(id));
+		scene_event(&s, event, &now);
+		assert_false(transfers_full(&s.transfers) != (id <= 6));
+	}
+	assert_int_equal(s.transfers.n, TRANSFERS_MAX);
+	assert_shows(&s, 0, 80, 24, "and 9981+ more\n");
+	for (size_t i = 1; i < s.transfers.n; i++) {
+		assert_true(s.transfers.all[i - 1].id < s.transfers.all[i].id);
+	}
+	json_object_set_new(event, "phase", json_string("cancelled"));
+	scene_event(&s, event, &now); /* one that found no room */
+	assert_true(transfers_full(&s.transfers));
+	json_object_set_new(event, "id", json_integer(20));
+	scene_event(&s, event, &now);
+	assert_shows(&s, 0, 80, 1000, "download 19       0.0 B\n   download 21 ");
+	assert_shows(&s, 0, 80, 24, " more\n");
+	assert_int_equal(s.transfers.n, TRANSFERS_MAX - 1);
+	json_object_set_new(event, "phase", json_string("progress"));
+	json_object_set_new(event, "id", json_integer(1));
+	scene_event(&s, event, &now); /* now it does */
+	assert_int_equal(s.transfers.all[0].id, 1);
+	json_decref(event);
 	scene_done(&s);
 }
 
@@ -244,6 +279,7 @@ int main(void)
 		cmocka_unit_test(transfers_have_bars_speed_and_time_left),
 		cmocka_unit_test(the_newest_submissions_come_first_and_old_ones_go),
 		cmocka_unit_test(what_does_not_fit_is_counted_and_every_part_keeps_a_place),
+		cmocka_unit_test(transfers_are_counted_up_to_a_bound_and_that_is_said),
 		cmocka_unit_test(more_services_than_there_is_room_for_are_counted),
 		cmocka_unit_test(foreign_text_moves_no_cursor),
 	};
