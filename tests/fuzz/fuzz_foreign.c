@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "client/foreign.h"
-#include "client/settings.h"
+#include "client/move/foreign.h"
+#include "client/move/settings.h"
 #include "proto/interface.h"
 #include "proto/options.h"
 #include "proto/validate.h"

@@ -5,9 +5,9 @@
 #include <errno.h>
 #include <jansson.h>
 
+#include "client/content/paths.h"
 #include "client/opt.h"
 #include "client/out.h"
-#include "client/paths.h"
 #include "proto/wipe.h"
 
 /* --- options --- */

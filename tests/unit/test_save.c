@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <locale.h>
 
-#include "client/unseal.h"
+#include "client/inbox/unseal.h"
 #include "proto/base/buf.h"
 #include "proto/base/crypto.h"
 #include "unit.h"

@@ -7,8 +7,8 @@
 #include <time.h>
 
 #include "client/out.h"
-#include "client/scene.h"
-#include "client/screen.h"
+#include "client/watch/scene.h"
+#include "client/watch/screen.h"
 #include "proto/wipe.h"
 
 #define ONION "abcdefghijklmnopqrstuvwxyz234567abcdefghijklmnopqrstuvwx"
