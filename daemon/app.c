@@ -170,6 +170,7 @@ static void apply(struct app *app)
 					 .max_days = (int64_t)c->history_max_days};
 
 	log_set_level(c->log_level);
+	app->env.receive_defaults = c->receive;
 	store_history_limits(app->store, &history);
 	if (app->manager) {
 		struct http_limits limits = visitor_limits(c);

@@ -13,6 +13,7 @@
 #include "ini.h"
 #include "paths.h"
 #include "proto/base/alloc.h"
+#include "proto/options.h"
 #include "proto/units.h"
 
 enum value_type {
@@ -26,6 +27,7 @@ enum value_type {
 	TYPE_NUMBER,  /* uint64_t */
 	TYPE_SIZE,    /* uint64_t: bytes, with K, M, G or T */
 	TYPE_BRIDGES, /* struct bridges: each line is one more */
+	TYPE_OPTION,  /* json_t *: an option of that mode; a list's lines are one more each */
 };
 
 struct config_key {
@@ -84,8 +86,8 @@ static const struct config_key keys[] = {
 		    "onionsharectl tor bridges set is refused."},
 	{"tor", "listen", TYPE_CHOICE, AT(tor_listen), .choices = listens, .fallback = "auto",
 	 .comment = "Where services wait for tor: unix (sockets that others cannot reach), tcp\n"
-		    "(ports of 127.0.0.1), or auto: unix, unless\n"
-		    "AppArmor keeps that tor from them."},
+		    "(ports of 127.0.0.1), or auto: unix, unless AppArmor keeps that tor from\n"
+		    "them."},
 
 	{"limits", "buffers", TYPE_SIZE, AT(buffers), .min = 1 << 20, .max = UINT64_C(64) << 30,
 	 .fallback = "64M", .comment = "Memory for transfers, of all services together."},
@@ -105,11 +107,41 @@ static const struct config_key keys[] = {
 	 .fallback = "10000",
 	 .comment = "What has happened is kept up to so many entries. 0: nothing is kept."},
 	{"history", "max-days", TYPE_NUMBER, AT(history_max_days), .max = 36500, .fallback = "90",
-	 .comment = "... and so many days. 0: days do not count."},
+	 .comment = "What is older than so many days is dropped too. 0: days do not count."},
+
+	{"receive", "encrypt-to", TYPE_OPTION, AT(receive), .fallback = NULL,
+	 .comment = "Submissions reach the disk only encrypted to this age recipient; as often as\n"
+		    "there are recipients."},
+	{"receive", "max-submission", TYPE_OPTION, AT(receive), .fallback = NULL,
+	 .comment = "Largest submission that is accepted. Not set: no limit."},
+	{"receive", "quota", TYPE_OPTION, AT(receive), .fallback = NULL,
+	 .comment = "Largest sum of all that is in a service's data directory. Not set: no limit."},
+	{"receive", "min-free", TYPE_OPTION, AT(receive), .fallback = "1G",
+	 .comment = "Free space that is left on the disk."},
+	{"receive", "keep-days", TYPE_OPTION, AT(receive), .fallback = NULL,
+	 .comment = "Submissions that are older than so many days are deleted. Not set: kept."},
+	{"receive", "disable-text", TYPE_OPTION, AT(receive), .fallback = "no",
+	 .comment = "yes: visitors cannot send messages."},
+	{"receive", "disable-files", TYPE_OPTION, AT(receive), .fallback = "no",
+	 .comment = "yes: visitors cannot send files."},
+	{"receive", "webhook-url", TYPE_OPTION, AT(receive), .fallback = NULL,
+	 .comment = "Where each submission is reported to."},
+	{"receive", "webhook-format", TYPE_OPTION, AT(receive), .fallback = "text",
+	 .comment = "What a report looks like: text or json."},
 };
 
-/* Sections that a file may have; [receive] has no key yet. */
-static const char *const sections[] = {"daemon", "tor", "limits", "history", "receive"};
+/* In the order of --dump-config. */
+static const struct {
+	const char *name, *comment; /* of all its keys; or NULL */
+} sections[] = {
+	{"daemon", NULL},
+	{"tor", NULL},
+	{"limits", NULL},
+	{"history", NULL},
+	{"receive",
+	 "Options of receive services that are made from now on, where the command says\n"
+	 "nothing else. A service keeps what it was made with."},
+};
 
 static void *value_at(struct config *c, const struct config_key *key)
 {
@@ -275,21 +307,72 @@ static int add_bridge(struct config *c, const struct config_key *key, struct spa
 	return r;
 }
 
+static const struct option *option_of(const struct config_key *key)
+{
+	bool negated;
+
+	return option_find_spelling(key->section, span_str(key->name), &negated);
+}
+
+/* Both are refused at the line that makes them contradict each other. */
+static int check_options(const struct config_key *key, const json_t *options, struct error *err)
+{
+	json_t *all = options_complete(key->section, options);
+	int r = options_validate(key->section, options, err);
+
+	if (r == 0) {
+		r = options_check_together(key->section, all, err);
+	}
+	json_decref(all);
+	return r;
+}
+
+static int set_option(struct config *c, const struct config_key *key, struct span text,
+		      struct error *err)
+{
+	const struct option *o = option_of(key);
+	_cleanup_free_ char *copy = xmemdup(text.p, text.n);
+	json_t **options = value_at(c, key), *value, *before;
+	int r = option_parse_text(o, copy, &value, err);
+
+	if (r < 0) {
+		return r;
+	}
+	*options = *options ? *options : json_object();
+	before = json_object_get(*options, o->name);
+	if (json_is_array(value) && json_is_array(before)) {
+		json_array_extend(before, value);
+		json_decref(value);
+	} else {
+		json_object_set_new(*options, o->name, value);
+	}
+	return check_options(key, *options, err);
+}
+
+static int set_value(struct config *c, const struct config_key *key, struct span value,
+		     struct error *err);
+
+/* Nothing behind the =: as if the key had never been set, systemd's way. */
+static int set_default(struct config *c, const struct config_key *key, struct error *err)
+{
+	if (key->type == TYPE_OPTION) {
+		json_object_del(*(json_t **)value_at(c, key), option_of(key)->name);
+	} else if (key->fallback) {
+		return set_value(c, key, span_str(key->fallback), err);
+	} else if (key->type == TYPE_BRIDGES) {
+		bridges_done(value_at(c, key));
+	} else {
+		free_charp(value_at(c, key));
+		*(char **)value_at(c, key) = NULL;
+	}
+	return 0;
+}
+
 static int set_value(struct config *c, const struct config_key *key, struct span value,
 		     struct error *err)
 {
-	/* Nothing behind the =: as if the key had never been set, systemd's way. */
 	if (value.n == 0) {
-		if (key->fallback) {
-			return set_value(c, key, span_str(key->fallback), err);
-		}
-		if (key->type == TYPE_BRIDGES) {
-			bridges_done(value_at(c, key));
-			return 0;
-		}
-		free_charp(value_at(c, key));
-		*(char **)value_at(c, key) = NULL;
-		return 0;
+		return set_default(c, key, err);
 	}
 	switch (key->type) {
 	case TYPE_PATH:
@@ -312,6 +395,8 @@ static int set_value(struct config *c, const struct config_key *key, struct span
 		return set_number(c, key, value, err);
 	case TYPE_BRIDGES:
 		return add_bridge(c, key, value, err);
+	case TYPE_OPTION:
+		return set_option(c, key, value, err);
 	}
 	return -EINVAL;
 }
@@ -330,6 +415,7 @@ static bool is_string(const struct config_key *key)
 	case TYPE_NUMBER:
 	case TYPE_SIZE:
 	case TYPE_BRIDGES:
+	case TYPE_OPTION:
 		return false;
 	}
 	return false;
@@ -351,6 +437,7 @@ void config_done(struct config *c)
 		}
 	}
 	bridges_done(&c->tor_bridges);
+	json_decref(c->receive);
 	*c = (struct config){0};
 }
 
@@ -370,11 +457,17 @@ static const struct config_key *find_key(struct span section, struct span name)
 static int check_section(struct span section, struct error *err)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(sections); i++) {
-		if (span_eq(section, span_str(sections[i]))) {
+		if (span_eq(section, span_str(sections[i].name))) {
 			return 0;
 		}
 	}
 	return error_set(err, EINVAL, "there is no section [" SPAN_FMT "]", SPAN_ARG(section));
+}
+
+static bool is_list(const struct config_key *key)
+{
+	return key->type == TYPE_BRIDGES ||
+	       (key->type == TYPE_OPTION && option_of(key)->type == OPTION_RECIPIENTS);
 }
 
 struct file_state {
@@ -396,7 +489,7 @@ static int on_line(void *ud, struct span section, struct span name, struct span 
 		return error_set(err, EINVAL, "[" SPAN_FMT "] has no key \"" SPAN_FMT "\"",
 				 SPAN_ARG(section), SPAN_ARG(name));
 	}
-	if (file->seen[key - keys] && key->type != TYPE_BRIDGES) {
+	if (file->seen[key - keys] && !is_list(key)) {
 		return error_set(err, EINVAL, "%s stands here a second time", key->name);
 	}
 	file->seen[key - keys] = true;
@@ -523,9 +616,13 @@ void config_dump(struct buf *b)
 		b, "# The configuration of onionshared: every key with its default. A line counts\n"
 		   "# when its # is taken away. Comments stand on lines of their own.\n");
 	for (size_t s = 0; s < ARRAY_SIZE(sections); s++) {
-		buf_printf(b, "\n[%s]\n", sections[s]);
+		buf_printf(b, "\n[%s]\n", sections[s].name);
+		if (sections[s].comment) {
+			dump_comment(b, sections[s].comment);
+			buf_add_char(b, '\n');
+		}
 		for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-			if (strcmp(keys[i].section, sections[s]) != 0) {
+			if (strcmp(keys[i].section, sections[s].name) != 0) {
 				continue;
 			}
 			dump_comment(b, keys[i].comment);

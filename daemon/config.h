@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -51,6 +52,11 @@ struct config {
 	/* [history] */
 	uint64_t history_max_rows;
 	uint64_t history_max_days;
+	/*
+	 * [receive]: options of a receive service by name, checked; what is not set is not in it.
+	 * NULL: nothing is.
+	 */
+	json_t *receive;
 };
 
 /* All defaults. */

@@ -23,8 +23,8 @@
 static const char help_text[] =
 	"Usage: onionshared [OPTION…]\n"
 	"\n"
-	"Hosts saved services (file shares) as Tor onion services. Always in the foreground;\n"
-	"onionsharectl talks to it.\n"
+	"Hosts shares of files, dropboxes, websites and chat rooms as Tor onion services.\n"
+	"Always in the foreground; onionsharectl tells it what to do.\n"
 	"\n"
 	"  --config FILE        read this file (and FILE.d/*.conf) instead of the usual one\n"
 	"  --state-dir DIR      database, keys, Tor's data\n"
@@ -122,17 +122,21 @@ static int parse_arguments(int argc, char **argv)
 	return 0;
 }
 
-static int read_config(struct config *ret, struct error *err)
+static int read_files(struct config *ret, struct error *err)
 {
 	struct paths_env env = paths_env_get();
 	_cleanup_free_ char *usual = NULL;
-	int r = 0;
 
 	if (args.config_file) {
-		r = config_load(ret, args.config_file, true, err);
-	} else if (paths_config_file(&env, &usual, NULL) == 0) {
-		r = config_load(ret, usual, false, err);
+		return config_load(ret, args.config_file, true, err);
 	}
+	return paths_config_file(&env, &usual, NULL) == 0 ? config_load(ret, usual, false, err) : 0;
+}
+
+static int set_overrides(struct config *ret, struct error *err)
+{
+	int r = 0;
+
 	for (size_t i = 0; i < args.n_overrides && r == 0; i++) {
 		r = config_set(ret, args.overrides[i][0], args.overrides[i][1],
 			       args.overrides[i][2], err);
@@ -144,6 +148,13 @@ static int read_config(struct config *ret, struct error *err)
 		}
 	}
 	return r;
+}
+
+static int read_config(struct config *ret, struct error *err)
+{
+	int r = read_files(ret, err);
+
+	return r < 0 ? r : set_overrides(ret, err);
 }
 
 static int refuse(const struct error *err, int exit_status)
@@ -214,8 +225,10 @@ int main(int argc, char **argv)
 	setenv("TZ", "UTC", 1); /* no library shall write the machine's zone into anything */
 	protect_memory();
 	config_init(&config);
-	if (read_config(&config, &err) < 0) {
+	if (read_files(&config, &err) < 0) {
 		status = refuse(&err, EX_CONFIG);
+	} else if (set_overrides(&config, &err) < 0) {
+		status = refuse(&err, EX_USAGE);
 	} else if (args.check) {
 		puts("the configuration is good");
 	} else {

@@ -19,6 +19,8 @@ struct rpc_env {
 	struct tor *tor;           /* NULL: local only */
 	struct bridging *bridging; /* likewise */
 	uint64_t started_ms;       /* monotonic */
+	/* Options of new receive services that Create is not told; NULL: none. Borrowed. */
+	json_t *receive_defaults;
 	/* Reads the configuration again: 0, or what is wrong with it. */
 	int (*reload)(void *ud, struct error *err);
 	void *reload_ud;

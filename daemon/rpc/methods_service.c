@@ -148,6 +148,17 @@ static int read_create(struct rpc_call *call, const struct rpc_env *env, struct 
 	return rpc_content(call, env, ret, err);
 }
 
+/* New reference. A null of the caller's stays: the option's own default, not the configured one. */
+static json_t *with_defaults(const struct rpc_env *env, const struct manager_create *create)
+{
+	json_t *options = create->options ? json_deep_copy(create->options) : json_object();
+
+	if (strcmp(create->mode, "receive") == 0 && env->receive_defaults) {
+		json_object_update_missing(options, env->receive_defaults);
+	}
+	return options;
+}
+
 void rpc_create(struct rpc_call *call, void *ud)
 {
 	struct rpc_env *env = ud;
@@ -156,8 +167,17 @@ void rpc_create(struct rpc_call *call, void *ud)
 	struct manager_create create;
 
 	p->bind = rpc_bool(call, "ephemeral");
-	if (read_create(call, env, &create, &err) < 0 ||
-	    manager_create(env->manager, &create, rpc_pending_done, p, &err) < 0) {
+	int r = read_create(call, env, &create, &err);
+
+	if (r == 0) {
+		json_t *options = with_defaults(env, &create);
+
+		create.options = options;
+		r = manager_create(env->manager, &create, rpc_pending_done, p, &err);
+		json_decref(options);
+		create.options = NULL;
+	}
+	if (r < 0) {
 		rpc_pending_refuse(p, &err);
 		return;
 	}

@@ -99,7 +99,7 @@ def commands(client):
 
 
 def keys(daemon):
-    out, comment = [], []
+    out, comment = [], []  # a comment with nothing behind it is about its section
     for line in ask(daemon, '--dump-config').split('\n'):
         if line.startswith('['):
             out += [f'## {line}', '']
@@ -112,6 +112,7 @@ def keys(daemon):
         elif line.startswith('# '):
             comment.append(line[2:])
         else:
+            out += [words(' '.join(comment)), ''] if out and comment else []
             comment = []
     return out
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Misuse: exit 2 and one sentence on stderr, and nothing has changed."""
+import json
 import os
 import socket
 import subprocess
@@ -198,6 +199,8 @@ def test_a_peer_that_talks_nonsense(tmp_path):
     (['--frobnicate'], 64),
     (['extra'], 64),
     (['--state-dir'], 64),
+    (['--tor', 'off'], 64),
+    (['--check-config', '--log-level', 'loud'], 64),
     (['--config', '/nonexistent.conf'], 78),
     (['--check-config', '--config', '/nonexistent.conf'], 78),
 ])
@@ -206,3 +209,25 @@ def test_arguments_of_the_daemon(args, status):
                           env=environment())
     assert done.returncode == status, done
     assert bool(done.stdout) == (status == 0) and bool(done.stderr) == (status != 0)
+
+
+def test_new_dropboxes_have_the_options_of_the_configuration(make_daemon, tmp_path):
+    config = tmp_path / 'o.conf'
+    config.write_text('[receive]\nquota = 1G\nkeep-days = 7\ndisable-files = yes\n')
+    daemon = make_daemon(['--local-only', '--config', str(config)]).start()
+    made = daemon.json('create', 'receive', 'box', '--keep-days', '3')
+    assert [made['options'][name] for name in ('quota', 'keep_days', 'disable_files')] == \
+        [1 << 30, 3, True]
+    assert daemon.json('edit', 'box', '--unset', 'quota')['options']['quota'] is None
+    assert 'quota' not in daemon.json('create', 'chat', 'room')['options']
+    # null: what the option is by itself
+    made = daemon.json('call', 'Create', json.dumps(
+        {'mode': 'receive', 'name': 'free', 'options': {'quota': None}}))['service']
+    assert (made['options']['quota'], made['options']['keep_days']) == (None, 7)
+    refused = daemon.ctl('create', 'receive', 'dumb', '--disable-text')
+    assert refused.status == 2 and 'disable' in refused.err
+    config.write_text('[receive]\nkeep-days = 1\n')
+    daemon.json('reload')
+    made = daemon.json('create', 'receive', 'later')
+    assert (made['options']['keep_days'], made['options']['quota']) == (1, None)
+    assert daemon.json('show', 'free')['options']['keep_days'] == 7

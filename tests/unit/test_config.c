@@ -194,6 +194,44 @@ static void the_dumped_file_loads_and_changes_nothing(void **state)
 	}
 }
 
+static void options_of_new_dropboxes_are_checked_as_those_of_the_command_line(void **state)
+{
+	struct config c;
+
+	(void)state;
+	parse(&c, "[receive]\nquota = 10G\nkeep-days = 30\ndisable-files = yes\n"
+		  "webhook-format = json\n");
+	assert_int_equal(json_object_size(c.receive), 4);
+	assert_int_equal(json_integer_value(json_object_get(c.receive, "quota")), INT64_C(10)
+											  << 30);
+	assert_true(json_is_true(json_object_get(c.receive, "disable_files")));
+	assert_string_equal(json_string_value(json_object_get(c.receive, "webhook_format")),
+			    "json");
+	config_done(&c);
+	parse(&c, "[receive]\nquota = 10G\n[receive]\nkeep-days =\n");
+	assert_int_equal(json_object_size(c.receive), 1);
+	config_done(&c);
+	parse(&c, "[receive]\n"
+		  "encrypt-to = age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p\n"
+		  "encrypt-to = age1lggyhqrw2nlhcxprm67z43rta597azn8gknawjehu9d9dl0jq3yqqvfafg\n");
+	assert_int_equal(json_array_size(json_object_get(c.receive, "encrypt_to")), 2);
+	config_done(&c);
+
+	expect_refused("[receive]\nquota = lots\n",
+		       "f.conf:2: quota: must be a number of bytes, with K, M, G or T if you like");
+	expect_refused("[receive]\nkeep-days = 0\n",
+		       "f.conf:2: keep_days: must be a whole number from 1 to 36500");
+	expect_refused("[receive]\nencrypt-to = me\n",
+		       "f.conf:2: encrypt_to: does not begin with age1, as recipients do");
+	expect_refused("[receive]\ndisable-text = yes\ndisable-files = yes\n",
+		       "f.conf:3: disable_files: You cannot disable both text and files: nothing "
+		       "could be sent");
+	expect_refused("[receive]\ndata-dir = /srv\n",
+		       "f.conf:2: [receive] has no key \"data-dir\"");
+	expect_refused("[receive]\nquota = 1\nquota = 2\n",
+		       "f.conf:3: quota stands here a second time");
+}
+
 static void later_files_win_and_are_read_in_the_order_of_their_names(void **state)
 {
 	_cleanup_error_ struct error err = ERROR_INIT;
@@ -360,6 +398,7 @@ int main(void)
 		cmocka_unit_test(numbers_paths_and_addresses_have_their_ranges),
 		cmocka_unit_test(a_runtime_directory_leaves_room_for_sockets),
 		cmocka_unit_test(the_dumped_file_loads_and_changes_nothing),
+		cmocka_unit_test(options_of_new_dropboxes_are_checked_as_those_of_the_command_line),
 		cmocka_unit_test(later_files_win_and_are_read_in_the_order_of_their_names),
 		cmocka_unit_test(what_is_no_file_or_too_large_is_refused),
 		cmocka_unit_test(the_command_line_overrides_by_the_same_rules),
