@@ -16,6 +16,7 @@
 #include "proto/base/span.h"
 #include "proto/base/utf8.h"
 #include "proto/options.h"
+#include "proto/units.h"
 #include "proto/wipe.h"
 
 #ifndef ONIONSHARED_VERSION
@@ -27,9 +28,9 @@
 #define SPELLING_MAX  64
 
 static const struct command *const commands[] = {
-	&cmd_share,          &cmd_receive,        &cmd_create_share,
-	&cmd_create_receive, &cmd_website,        &cmd_create_website,
-	&cmd_chat,           &cmd_create_chat,    &cmd_start,
+	&cmd_share,          &cmd_receive,        &cmd_website,
+	&cmd_chat,           &cmd_create_share,   &cmd_create_receive,
+	&cmd_create_website, &cmd_create_chat,    &cmd_start,
 	&cmd_stop,           &cmd_restart,        &cmd_list,
 	&cmd_show,           &cmd_edit,           &cmd_rename,
 	&cmd_delete,         &cmd_publish,        &cmd_add,
@@ -79,7 +80,8 @@ static void print_opts(const struct opt *opts)
 
 static void print_general_help(void)
 {
-	printf("Share files over Tor, by the daemon onionshared.\n\n"
+	printf("Hosts files, dropboxes, websites and chat rooms over Tor, by the daemon "
+	       "onionshared.\n\n"
 	       "usage: onionsharectl [OPTION...] [COMMAND ...]\n\nCommands:\n");
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
 		if (commands[i]->summary) {
@@ -188,6 +190,24 @@ static void add_service_opt(struct opt **opts, size_t *n, const char *spelling, 
 				       .help = help};
 }
 
+/* "...; default: 1000"; what is off or not set without being told goes without saying. */
+static char *help_with_default(const struct option *o)
+{
+	if (o->type == OPTION_WORD && o->has_default) {
+		return xasprintf("%s; default: %s", o->help, o->words[o->default_value]);
+	}
+	if (o->type == OPTION_SIZE && o->default_value > 0) {
+		char size[UNITS_SIZE_TEXT];
+
+		return xasprintf("%s; default: %s", o->help,
+				 units_print_size((uint64_t)o->default_value, size));
+	}
+	if (o->type == OPTION_INT && o->default_value > 0) {
+		return xasprintf("%s; default: %lld", o->help, (long long)o->default_value);
+	}
+	return xstrdup(o->help);
+}
+
 struct opt *command_service_opts(const char *mode)
 {
 	unsigned bit = mode[0] != '\0' ? options_mode(mode) : ~0u;
@@ -202,10 +222,11 @@ struct opt *command_service_opts(const char *mode)
 			continue;
 		}
 		option_spelling(&all[i], spelling, sizeof(spelling));
-		add_service_opt(&opts, &n, spelling, all[i].metavar, xstrdup(all[i].help));
+		add_service_opt(&opts, &n, spelling, all[i].metavar, help_with_default(&all[i]));
 		if (all[i].opposite) {
 			add_service_opt(&opts, &n, all[i].opposite, NULL,
-					xasprintf("the opposite of --%s", spelling));
+					xasprintf("the opposite of --%s, and the default",
+						  spelling));
 		}
 	}
 	add_service_opt(&opts, &n, NULL, NULL, NULL);

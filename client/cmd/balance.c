@@ -148,7 +148,8 @@ static int read_backends(struct ctl *ctl, const char *frontend, char (*ret)[ONIO
 		struct error why = ERROR_INIT;
 
 		if (onion_parse(span_str(word), ret[i], &why) < 0) {
-			error_set(err, EINVAL, "%s %s", out_esc(word), error_text(&why));
+			error_set_kind(err, EINVAL, ERROR_INVALID_VALUE, "ADDRESS",
+				       error_text(&why), "%s %s", out_esc(word), error_text(&why));
 			error_done(&why);
 			return -EINVAL;
 		}

@@ -6,6 +6,8 @@
 
 #include "client/cmd.h"
 #include "client/out.h"
+#include "client/service.h"
+#include "proto/base/alloc.h"
 
 static const struct opt opts[] = {
 	{"yes", 'y', NULL, "do not ask"},
@@ -37,8 +39,29 @@ static int ask(struct ctl *ctl, bool *ret, struct error *err)
 	return 0;
 }
 
+/* Where a service keeps what it received, and leaves it; NULL: it does not. Owned. */
+static char *kept_files(struct ctl *ctl, const char *name)
+{
+	struct error err = ERROR_INIT;
+	json_t *reply = NULL, *options;
+	char *dir = NULL;
+
+	if (opt_given(&ctl->args, "purge") || out_is_json()) {
+		return NULL;
+	}
+	if (ctl_call(ctl, "Show", json_pack("{s:s}", "name", name), &reply, &err) == 0) {
+		options = json_object_get(json_object_get(reply, "service"), "options");
+		dir = service_has(options, "data_dir") ? xstrdup(service_text(options, "data_dir"))
+						       : NULL;
+	}
+	json_decref(reply);
+	error_done(&err); /* Delete says it again */
+	return dir;
+}
+
 static int delete_one(struct ctl *ctl, const char *name, json_t **ret, struct error *err)
 {
+	_cleanup_free_ char *kept = kept_files(ctl, name);
 	json_t *reply = NULL;
 	json_t *params =
 		json_pack("{s:s, s:b}", "name", name, "purge", opt_given(&ctl->args, "purge"));
@@ -51,6 +74,9 @@ static int delete_one(struct ctl *ctl, const char *name, json_t **ret, struct er
 	*ret = json_pack("{s:s, s:b}", "name", name, "deleted", true);
 	if (!out_is_json()) {
 		out_note("%s is deleted.", out_esc(name));
+		if (kept) {
+			out_note("What it received, if anything, stays in %s", out_esc(kept));
+		}
 	}
 	return 0;
 }
@@ -78,8 +104,8 @@ const struct command cmd_delete = {
 	.synopsis = "NAME...",
 	.summary = "stop services and delete them with their keys",
 	.help = "Stops the services and deletes them with their addresses and private keys,\n"
-		"which cannot be brought back. Shared files are not touched. Asks first on a\n"
-		"terminal; elsewhere --yes is needed.",
+		"which cannot be brought back. Shared files are not touched, received ones stay\n"
+		"without --purge. Asks first on a terminal; elsewhere --yes is needed.",
 	.opts = opts,
 	.min_words = 1,
 	.max_words = SIZE_MAX,

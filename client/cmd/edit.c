@@ -79,7 +79,11 @@ static int edit(struct ctl *ctl, json_t *params)
 		return ctl_fail(&err);
 	}
 	if (out_is_json()) {
-		out_json(json_object_get(reply, "service"));
+		json_t *service = json_object_get(reply, "service");
+
+		json_object_set(service, "restart_needed",
+				json_object_get(reply, "restart_needed"));
+		out_json(service);
 	} else {
 		print_edited(ctl, reply);
 	}
@@ -131,7 +135,7 @@ const struct command cmd_edit = {
 	.synopsis = "NAME",
 	.summary = "change options of a service",
 	.help = "Changes the options given: all of them or, if one is refused, none. What counts\n"
-		"only after a restart of the service is said so.",
+		"only after a restart of the service is said so (--json: restart_needed).",
 	.opts = edit_opts,
 	.mode = "",
 	.min_words = 1,

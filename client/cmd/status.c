@@ -20,7 +20,11 @@ static void print_tor(const json_t *tor)
 
 	out_line("Tor: %s%s%s, %s%s%s", out_esc(service_text(tor, "mode")), version[0] ? " " : "",
 		 out_esc(version), out_style(reachable ? STYLE_GOOD : STYLE_WARN),
-		 reachable ? "connected" : out_esc(service_text(tor, "state")), out_plain());
+		 reachable ? "connected"
+		 : strcmp(service_text(tor, "state"), "ready") == 0
+			 ? "connecting"
+			 : out_esc(service_text(tor, "state")),
+		 out_plain());
 	if (!reachable && number(bootstrap, "percent") >= 0) {
 		out_line("     %d%% - %s", (int)number(bootstrap, "percent"),
 			 out_esc(service_text(bootstrap, "summary")));

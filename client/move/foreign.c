@@ -268,6 +268,9 @@ int foreign_onionshare(struct span text, json_t **ret, bool *ret_start, struct e
 	bool start = false;
 	int r = all ? read_tab(all, params, &start, err) : -EINVAL;
 
+	if (!all) {
+		error_context(err, "this is neither an export nor a saved tab of OnionShare's");
+	}
 	json_decref(all);
 	if (r < 0) {
 		json_decref(params);

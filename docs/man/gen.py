@@ -4,10 +4,10 @@
 
 usage: gen.py TEMPLATE PROGRAM > PAGE.scd
 
-A line "@COMMANDS@", "@OPTIONS@", "@KEYS@" or "@INTERFACE@" in the template
-stands for the commands of the client (its --help), the options of the daemon
-(its --help), the keys of the configuration (--dump-config), the interface's text
-(gen-docs --idl). So no page falls behind the tables.
+A line "@COMMANDS@", "@OPTIONS@", "@KEYS@", "@SERVICE_OPTIONS@" or "@INTERFACE@" in the
+template stands for the commands of the client (its --help), the options of the daemon
+(its --help), the keys of the configuration (--dump-config), the options of services
+(gen-docs), the interface's text (gen-docs --idl). So no page falls behind the tables.
 """
 import re
 import subprocess
@@ -87,7 +87,10 @@ def commands(client):
                 service.setdefault(option, []).append(m[1].split()[1])
     out += ['# OPTIONS OF SERVICES', '',
             'For *create*, *edit* and the one-off commands. Behind each stand the modes that it '
-            'is for, where it is not for all.', '']
+            'is for, where it is not for all.', '',
+            'A _SIZE_ is bytes, or has K, M, G or T behind it, which count 1024. _SECONDS_ may be '
+            'written as 90, 1h30m or 7d. A _TIME_ is RFC 3339, or YYYY-MM-DD HH:MM in your time '
+            'zone. _\\__ counts as - in the name of an option.', '']
     modes = {mode for found in service.values() for mode in found}
     for line, found in service.items():
         text = options([line])
@@ -117,10 +120,24 @@ def keys(daemon):
     return out
 
 
+def service_options(gen_docs):
+    """The table of docs/rpc.md as a list."""
+    table = ask(gen_docs).split('## Options of services')[1].split('\n## ')[0]
+    out = ['Members of _options_ in Create and Edit; null stands for the default.', '']
+    for line in table.split('\n'):
+        cells = [cell.strip() for cell in line.strip('|').split('|')]
+        if len(cells) == 4 and cells[0] not in ('name', '---'):
+            name, kind, default, meaning = cells
+            out += [f'*{escape(name)}* ({escape(kind)})',
+                    f'\t{escape(meaning)}; default: {escape(default)}', '']
+    return out
+
+
 def main():
     template, program = sys.argv[1:]
     fill = {'@COMMANDS@': commands, '@KEYS@': keys,
             '@OPTIONS@': lambda p: options(ask(p, '--help').split('\n')),
+            '@SERVICE_OPTIONS@': service_options,
             '@INTERFACE@': lambda p: ['```', *ask(p, '--idl').rstrip().split('\n'), '```']}
     with open(template, encoding='utf-8') as f:
         for line in f:

@@ -190,6 +190,32 @@ def test_a_peer_that_talks_nonsense(tmp_path):
         os.unlink(path)
 
 
+# --- what is said beside the result ---
+
+def test_json_tells_what_counts_after_a_restart_only(daemon):
+    daemon.json('create', 'receive', 'box')
+    assert daemon.json('edit', 'box', '--title', 'T')['restart_needed'] == []
+    daemon.json('start', 'box')
+    edited = daemon.json('edit', 'box', '--title', 'U', '--keep-days', '2')
+    assert (edited['title'], edited['restart_needed']) == ('U', ['title'])
+
+
+def test_delete_says_where_received_files_stay(daemon):
+    for name in ('box', 'gone'):
+        daemon.json('create', 'receive', name)
+    daemon.json('create', 'chat', 'room')
+    folder = daemon.json('show', 'box')['options']['data_dir']
+    assert f'stays in {folder}\n' in daemon.ctl('delete', 'box', '--yes').err
+    assert 'stays' not in daemon.ctl('delete', 'gone', '--yes', '--purge').err
+    assert 'stays' not in daemon.ctl('delete', 'room', '--yes').err
+    assert daemon.ctl('delete', 'nobody', '--yes').status == 4
+
+
+def test_what_cannot_be_imported_is_called_that(daemon):
+    refused = daemon.ctl('import', daemon.file('notes.txt', b'x'))
+    assert refused.status == 1 and 'neither an export nor a saved tab' in refused.err
+
+
 # --- the daemon's own arguments ---
 
 @pytest.mark.parametrize('args, status', [
