@@ -30,6 +30,7 @@ struct tor_times {
 	unsigned beat;       /* between looks whether tor still answers */
 	unsigned tick;       /* between looks at what waits for the clock */
 	unsigned heir;       /* until onions that an earlier daemon has left are wanted */
+	unsigned sleep;      /* what is taken for one; more than a beat */
 };
 
 extern const struct tor_times tor_default_times;
@@ -87,6 +88,8 @@ struct tor {
 	unsigned backoff;
 	uint64_t ready_since, moved_at, beat_at;
 	uint64_t network_since; /* bootstrapped; 0: not */
+	uint64_t looked_at;     /* boot time; 0: not yet */
+	uint64_t woke_at;       /* boot time; 0: it has not slept */
 
 	uv_timer_t retry; /* the next try to connect */
 	uv_timer_t wake;  /* tells callers what happened, from outside of their calls */
@@ -169,6 +172,13 @@ void onions_lost(struct tor *t);
 /* Calls back where something is to be told. */
 void onions_tell(struct tor *t);
 void onions_free(struct tor *t);
+
+/* --- wake.c --- */
+
+/* At least once in a beat: have we slept since the last time? */
+void wake_look(struct tor *t);
+/* A status event, which may tell of a clock that jumped. */
+void wake_take_status(struct tor *t, struct span status);
 
 /* --- bridges.c --- */
 

@@ -436,6 +436,7 @@ static void on_event(void *ud, const struct ctl_reply *event)
 	}
 	if (span_eq(type, SPAN("STATUS_CLIENT")) || span_eq(type, SPAN("STATUS_GENERAL"))) {
 		tor_take_health(t, rest);
+		wake_take_status(t, rest);
 	} else if (span_eq(text, SPAN("SIGNAL RELOAD"))) {
 		hsdirs_reloaded(t);
 	}

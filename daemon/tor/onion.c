@@ -337,12 +337,23 @@ static void send_add(struct onion *o)
 	ctl_send(o->tor->conn, &line, on_add_reply, o);
 }
 
+void onion_add_again(struct onion *o)
+{
+	if (o->with_tor && !o->frontend) {
+		o->again = true;
+		tor_wake(o->tor);
+	}
+}
+
 static void on_down_again(void *ud, const struct ctl_reply *reply)
 {
 	struct onion *o = ud;
 
 	(void)reply; /* 552: it has gone already */
 	o->again = o->with_tor = false;
+	if (o->state == ONION_PUBLISHED) {
+		onion_set_state(o, ONION_PUBLISHING, NULL);
+	}
 	tor_pump(o->tor);
 }
 
@@ -442,11 +453,11 @@ static void begin_again(struct onion *o, uint64_t now)
 {
 	const struct tor_times *times = &o->tor->times;
 
-	if (o->state != ONION_STALLED || !o->with_tor || o->frontend || now < o->again_at ||
+	if (o->state != ONION_STALLED || !o->with_tor || now < o->again_at ||
 	    desc_attempted(&o->track)) {
 		return;
 	}
-	o->again = true;
+	onion_add_again(o);
 	o->again_delay = o->again_delay ? o->again_delay * 2 : times->stall;
 	if (o->again_delay > times->stall * AGAIN_MAX) {
 		o->again_delay = times->stall * AGAIN_MAX;

@@ -29,6 +29,7 @@ const struct tor_times tor_default_times = {
 	.beat = 30000,
 	.tick = 200,
 	.heir = 60000,
+	.sleep = 300000,
 };
 
 static const char *const state_names[] = {
@@ -195,6 +196,7 @@ static bool unsettled(const struct tor *t)
 
 static void arm_tick(struct tor *t)
 {
+	wake_look(t);
 	tor_start_timer(&t->tick, on_tick, unsettled(t) ? t->times.tick : t->times.beat);
 }
 

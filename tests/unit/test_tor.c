@@ -79,6 +79,7 @@ static void make(struct fixture *f, const struct tor_config *config)
 		.slow_retry = 100,
 		.beat = 30000,
 		.tick = 10,
+		.sleep = 300000,
 	};
 }
 
@@ -879,6 +880,60 @@ static void an_onion_that_is_to_wait_is_not_told_of_before(void **state)
 	assert_false(onion_in_the_making(f->seen[0].onion));
 }
 
+#define JUMP(seconds) "650 STATUS_GENERAL WARN CLOCK_JUMPED TIME=" seconds " IDLE=0\r\n"
+
+static void published(struct fixture *f, unsigned i)
+{
+	add(f, i);
+	RUN_UNTIL(f, f->seen[i].state == ONION_PUBLISHING);
+	event_of(f, i, "UPLOAD", 1, "one");
+	event_of(f, i, "UPLOADED", 1, "");
+	RUN_UNTIL(f, f->seen[i].state == ONION_PUBLISHED);
+}
+
+static void after_a_jump_of_the_clock_all_onions_are_added_anew(void **state)
+{
+	struct fixture *f = *state;
+
+	begin(f);
+	published(f, 0);
+	published(f, 1);
+	/* Not for trifles, nor for a clock that is set back. */
+	fake_event(&f->fake, JUMP("299") JUMP("-86400") JUMP("many"));
+	turn_for(&f->loop, 100);
+	assert_int_equal(f->fake.dels, 0);
+	fake_event(&f->fake, JUMP("300") JUMP("301"));
+	RUN_UNTIL(f, f->fake.dels == 2 && f->fake.adds == 4);
+	for (unsigned i = 0; i < 2; i++) {
+		assert_non_null(strstr(f->fake.onions.p, f->seen[i].address));
+		event_of(f, i, "UPLOAD", 1, "two");
+		event_of(f, i, "UPLOADED", 1, "");
+	}
+	RUN_UNTIL(f, in_state(f, ONION_PUBLISHED) >= 2);
+	assert_int_equal(f->fake.dels, 2); /* the second of them told of the same */
+	turn_for(&f->loop, f->tor->times.stall);
+	fake_event(&f->fake, JUMP("86400"));
+	RUN_UNTIL(f, f->fake.dels == 4 && f->fake.adds == 6);
+}
+
+/* The loop stands still, as in a process that is stopped or on a machine that sleeps. */
+static void after_a_sleep_all_onions_are_added_anew(void **state)
+{
+	struct fixture *f = *state;
+	const struct timespec shorter = {.tv_nsec = 100000000}, longer = {.tv_sec = 2};
+
+	begin(f);
+	f->tor->times.sleep = 2000;
+	f->tor->times.beat = 50;
+	published(f, 0);
+	nanosleep(&shorter, NULL);
+	turn_for(&f->loop, 100);
+	assert_int_equal(f->fake.dels, 0);
+	nanosleep(&longer, NULL);
+	RUN_UNTIL(f, f->fake.dels == 1 && f->fake.adds == 2);
+	RUN_UNTIL(f, f->seen[0].state == ONION_PUBLISHING);
+}
+
 static void an_onion_does_not_stall_before_there_is_a_network(void **state)
 {
 	struct fixture *f = *state;
@@ -1545,6 +1600,8 @@ int main(void)
 		T(an_onion_that_is_not_uploaded_stalls_and_recovers),
 		T(an_onion_that_tor_does_not_even_try_to_upload_is_added_anew),
 		T(an_onion_that_is_to_wait_is_not_told_of_before),
+		T(after_a_jump_of_the_clock_all_onions_are_added_anew),
+		T(after_a_sleep_all_onions_are_added_anew),
 		T(an_onion_does_not_stall_before_there_is_a_network),
 		T(an_address_that_is_taken_is_tried_until_it_is_free),
 		T(a_key_of_another_address_fails_and_its_onion_is_taken_down),
