@@ -10,10 +10,12 @@ import time
 import pytest
 
 import shapes
+from lib import proc
 from lib.daemon import ONIONSHARECTL
 from lib.http import Connection
 from lib.terminal import Terminal
 
+DAY = 86400
 KEEP = ['--no-autostop-sharing']
 LIBRARY = glob.glob('/usr/lib/*/faketime/libfaketimeMT.so.1')
 
@@ -80,6 +82,22 @@ def test_a_clock_that_is_set_back_starts_nothing_twice(timed, clock):
     assert timed.restart().until_state('docs', 'running')
     events = [e['event'] for e in timed.json('history', 'docs')]
     assert events.count('scheduled') == 1
+
+
+def test_a_clock_that_jumps_keeps_nobody_busy(timed, clock):
+    timed.json('create', 'share', 'docs', timed.file('a'), *KEEP, '--stop-at', clock.at(500 * DAY))
+    timed.json('create', 'share', 'later', timed.file('a'), *KEEP, '--start-at',
+               clock.at(450 * DAY))
+    timed.json('start', 'docs', 'later')
+    for offset in (7200, -7200, 400 * DAY, 0):
+        clock.set(offset)
+        begun, before = time.monotonic(), proc.cpu_seconds(timed.pid)
+        time.sleep(2)  # what would be busy now is busy all the time
+        share = (proc.cpu_seconds(timed.pid) - before) / (time.monotonic() - begun)
+        assert share < 0.1, f'{share:.0%} of a processor at {offset:+d} s'
+        reply = timed.get('docs', '/download')
+        assert reply.status == 200 and not reply.get('Age', '').startswith('-')
+    assert (timed.show('docs')['state'], timed.show('later')['state']) == ('running', 'scheduled')
 
 
 @pytest.mark.parametrize('end', ['stop', 'kill'])

@@ -78,7 +78,11 @@ def test_a_killed_tor_of_many_services(machine, sanitized):
     assert daemon.json('tor', 'status')['problem']
     told = machine.told('ADD_ONION')
     machine.tor.launch()
+    until(lambda: machine.tor.bootstrapped() >= 0, 'its control port lets in', 60)
+    begun = time.monotonic()
     until(lambda: machine.told('ADD_ONION') >= told + SERVICES, 'all are added again', 60)
+    if PATIENT:
+        assert time.monotonic() - begun < 5
     service = daemon.until_state(names[-1], 'running', seconds=LONG)
     machine.visitor.forget()
     assert reached(machine.visitor, service, '/download') == b'data'
@@ -272,6 +276,33 @@ def test_tor_killed_again_and_again_leaks_nothing(off, sanitized):
             time.sleep(max(0, begun + (i + 1) * 6 - time.monotonic()))
     until(lambda: off.json('tor', 'status')['state'] == 'ready', 'tor is there', 60)
     off.until_state('docs', 'publishing', seconds=60)
+    print(f'{rounds} kills in {time.monotonic() - begun:.0f} s: descriptors {fds} and then '
+          f'{len(proc.fds(off.pid))}, RSS {rss >> 10} KiB and then {proc.rss(off.pid) >> 10}')
     assert abs(len(proc.fds(off.pid)) - fds) <= 2
     if not sanitized:
         assert proc.rss(off.pid) < rss + (4 << 20)
+
+
+def test_a_control_port_that_hangs_up_is_tried_twice_a_second_at_most(make_daemon, tmp_path):
+    """For five minutes, or five seconds."""
+    path = str(tmp_path / 'control')
+    tries, seconds = 0, 300 if PATIENT else 5
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen(64)
+        conf = tmp_path / 'conf'
+        conf.write_text(f'[tor]\nmode = system\ncontrol = unix:{path}\n')
+        daemon = make_daemon(['--config', str(conf)]).start()
+        fds = len(proc.fds(daemon.pid))
+        listener.settimeout(0.1)
+        begun = time.monotonic()
+        while time.monotonic() < begun + seconds:
+            try:
+                listener.accept()[0].close()
+                tries += 1
+            except TimeoutError:
+                pass
+        took = time.monotonic() - begun
+    assert seconds / 6 < tries <= 2 * took + 1, f'{tries} in {took:.1f} s'
+    assert abs(len(proc.fds(daemon.pid)) - fds) <= 2
+    assert path in daemon.json('tor', 'status')['problem']

@@ -181,6 +181,18 @@ class Control:
                     raise TorNetError(f"{line.split()[0]}: {text}")
                 return lines
 
+    def next_event(self):
+        """The next line that comes, however long that takes; None: the connection has ended."""
+        self._sock.settimeout(None)
+        try:
+            return self._file.readline().decode("utf-8", "replace").rstrip("\r\n") or None
+        except OSError:
+            return None
+
+    def hang_up(self):
+        """Ends next_event in another thread."""
+        self._sock.shutdown(socket.SHUT_RDWR)
+
     def close(self):
         self._file.close()
         self._sock.close()
