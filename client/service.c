@@ -14,7 +14,8 @@
 #include "proto/units.h"
 
 /* Columns of a list. */
-#define LIST_COLUMNS        80 /* where there is no terminal; with them it has room for everything */
+#define LIST_COLUMNS        80   /* with them a list has room for every column */
+#define FILE_COLUMNS        1000 /* where there is no terminal: nothing worth reading is cut */
 #define NARROW              60
 #define GAP                 2
 #define NAME_COLUMNS        20 /* at most; more where the terminal is wide */
@@ -348,7 +349,7 @@ static size_t most_name_columns(size_t terminal)
 /* What a narrow terminal has no room for is left out: modes, then counts. */
 static struct table measure(const json_t *services)
 {
-	size_t terminal = out_columns() ? out_columns() : LIST_COLUMNS, used, i;
+	size_t terminal = out_columns() ? out_columns() : FILE_COLUMNS, used, i;
 	struct table t = {.name = strlen("NAME"), .counts = strlen("NOW/DONE")};
 	char counts[COUNTS_TEXT];
 	json_t *service;
