@@ -87,7 +87,7 @@ struct ws_parcel *ws_parcel_text(struct span utf8);
  */
 void ws_parcel_add_text(struct ws_parcel **p, struct span utf8);
 unsigned ws_parcel_messages(const struct ws_parcel *p);
-/* For so many bytes more: with them it is a quarter of a backlog at most. */
+/* For so many bytes more: with them it is half a backlog at most. */
 bool ws_parcel_has_room(const struct ws_parcel *p, const struct ws_limits *limits, size_t n);
 /* The bytes are wiped when the last reference goes. NULL is fine. */
 void ws_parcel_unref(struct ws_parcel *p);

@@ -12,7 +12,7 @@
 #define KEEP_CAP    16 /* an empty ring above that is given back */
 #define HEAD_MAX    10 /* bytes of a frame before its payload, without a mask */
 #define FIN         0x80
-#define PARCEL_PART 4 /* of a backlog, so much is in one parcel at most */
+#define PARCEL_PART 2 /* of a backlog, so much is in one parcel at most */
 
 /* --- parcels --- */
 

@@ -4,9 +4,9 @@
  * measured: WebSocket clients over epoll that send messages and count who gets them.
  *
  *   crowd [-j] [-r PER-SECOND] [-w AT-ONCE] [-t SECONDS | -n MESSAGES] [-s SIZE]
- *         PORT PATH MEMBERS
+ *         [-h HOST] PORT|SOCKET PATH MEMBERS
  *
- * -j: speaks the chat's JSON, and waits for a welcome. Everybody joins, and a line of
+ * SOCKET, a Unix socket's path, is the way on which tor brings visitors. -j: speaks the chat's JSON, and waits for a welcome. Everybody joins, and a line of
  * JSON tells how long that took. A line on stdin begins: for so many seconds, or until so
  * many are sent, -r messages are sent a second; with -w as many are kept on their way, a
  * new one when one has reached everybody; with both at most so many a second and at once.
@@ -27,6 +27,7 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -50,8 +51,8 @@ struct member {
 	uint64_t order; /* of all that it heard, in one number */
 };
 
-static unsigned port, n_members, at_once, n_messages, text_size = TEXT_MIN;
-static const char *path;
+static unsigned n_members, at_once, n_messages, text_size = TEXT_MIN;
+static const char *address, *host, *path; /* host: of a Unix socket's service */
 static bool speaks_json;
 static double per_second, seconds = 5;
 static int epoll_fd;
@@ -85,24 +86,48 @@ static void die(const char *what)
 
 /* --- joining --- */
 
-static void dial(struct member *m)
+static int connected(int domain, const void *to, socklen_t n)
 {
-	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = m};
-	char text[512];
-	int one = 1, n;
+	int fd = socket(domain, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	m->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (m->fd < 0 || connect(m->fd, (struct sockaddr *)&in, sizeof(in)) < 0) {
+	if (fd < 0 || connect(fd, to, n) < 0) {
 		die("connect");
 	}
-	setsockopt(m->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	return fd;
+}
+
+static int connected_unix(void)
+{
+	struct sockaddr_un un = {.sun_family = AF_UNIX};
+
+	snprintf(un.sun_path, sizeof(un.sun_path), "%s", address);
+	return connected(AF_UNIX, &un, sizeof(un));
+}
+
+static int connected_tcp(void)
+{
+	struct sockaddr_in in = {.sin_family = AF_INET};
+	int one = 1, fd;
+
+	in.sin_port = htons((uint16_t)strtoul(address, NULL, 10));
+	in.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	fd = connected(AF_INET, &in, sizeof(in));
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	return fd;
+}
+
+static void dial(struct member *m)
+{
+	struct epoll_event ev = {.events = EPOLLIN, .data.ptr = m};
+	char text[512];
+	int n;
+
+	m->fd = address[0] == '/' ? connected_unix() : connected_tcp();
 	n = snprintf(text, sizeof(text),
-		     "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\nUpgrade: websocket\r\n"
+		     "GET %s HTTP/1.1\r\nHost: %s%s\r\nUpgrade: websocket\r\n"
 		     "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
 		     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-		     path, port);
+		     path, host ? host : "127.0.0.1:", host ? "" : address);
 	if (write(m->fd, text, (size_t)n) != n) {
 		die("write");
 	}
@@ -482,7 +507,7 @@ int main(int argc, char **argv)
 {
 	int option;
 
-	while ((option = getopt(argc, argv, "+jr:w:t:n:s:")) != -1) {
+	while ((option = getopt(argc, argv, "+jr:w:t:n:s:h:")) != -1) {
 		switch (option) {
 		case 'j':
 			speaks_json = true;
@@ -502,6 +527,9 @@ int main(int argc, char **argv)
 		case 's':
 			text_size = (unsigned)strtoul(optarg, NULL, 10);
 			break;
+		case 'h':
+			host = optarg;
+			break;
 		default:
 			return 2;
 		}
@@ -510,7 +538,7 @@ int main(int argc, char **argv)
 	    text_size < TEXT_MIN || text_size > TEXT_MAX) {
 		return 2;
 	}
-	port = (unsigned)strtoul(argv[optind], NULL, 10);
+	address = argv[optind];
 	path = argv[optind + 1];
 	n_members = (unsigned)strtoul(argv[optind + 2], NULL, 10);
 	members = calloc(n_members, sizeof(*members));

@@ -109,6 +109,14 @@ def free_ports(n):
         return [s.getsockname()[1] for s in sockets]
 
 
+def with_addresses(daemon):
+    """Its services are at Unix sockets then: a tor that stays off the network gives addresses too."""
+    torrc = os.path.join(daemon.dir, 'torrc')
+    with open(torrc, 'w') as f:
+        f.write('DisableNetwork 1\n')
+    daemon.args = ['--tor', 'managed', '--torrc', torrc]
+
+
 class Onionshared(Server):
     """The daemon on directories of its own. One service for each path given."""
 
@@ -122,11 +130,7 @@ class Onionshared(Server):
         args = ['--local-only']
         self.daemon = Daemon(args)
         if unix:
-            # A tor that is told to stay off the network gives addresses all the same.
-            torrc = os.path.join(self.daemon.dir, 'torrc')
-            with open(torrc, 'w') as f:
-                f.write('DisableNetwork 1\n')
-            self.daemon.args = ['--tor', 'managed', '--torrc', torrc]
+            with_addresses(self.daemon)
         self.daemon.start()
         self.process = self.daemon.process
         names = [f's{i}' for i in range(services)]
@@ -213,13 +217,32 @@ class Room(Server):
     json = True
 
     def __init__(self, **_):
-        self.daemon = Daemon(['--local-only']).start()
+        self.daemon = Daemon(['--local-only'])
+        self.prepare()
+        self.daemon.start()
         self.process = self.daemon.process
         self.daemon.json('create', 'chat', 'room', '--max-connections', '10000')
-        self.address = 'tcp:' + self.daemon.json('start', 'room')['url'].removeprefix('http://')
+        with self.daemon.varlink() as v:
+            v.call('Start', {'name': 'room'})
+        service = until(lambda: (s := self.daemon.show('room'))['backend'] and s, 'it listens')
+        self.address = service['backend']
+        if service['onion']:
+            self.host = service['onion'] + '.onion'
+
+    def prepare(self):
+        pass
 
     def stop(self):
         self.daemon.end()
+
+
+class RoomAtSocket(Room):
+    """The same at a Unix socket, which is where tor brings visitors."""
+
+    name = 'onionshared, Unix socket'
+
+    def prepare(self):
+        with_addresses(self.daemon)
 
 
 class WebSocketLayer(Server):
@@ -374,7 +397,7 @@ def available():
 def rooms():
     """Likewise where people chat."""
     node = shutil.which('node') and os.path.isdir('/usr/share/nodejs/ws')
-    found = [Room, WebSocketLayer, *([NodeWs] if node else [])]
+    found = [Room, RoomAtSocket, WebSocketLayer, *([NodeWs] if node else [])]
     return [s for s in found if WANTED is None or s.name in WANTED]
 
 

@@ -467,10 +467,10 @@ static void a_parcel_is_as_many_frames_as_it_has_messages(void **state)
 	free(text);
 }
 
-static void a_parcel_is_a_quarter_of_a_backlog(void **state)
+static void a_parcel_is_half_a_backlog(void **state)
 {
 	const struct ws_limits *l = &ws_limits_default;
-	struct ws_parcel *p = parcel_of(0, l->queue_messages / 4 - 1);
+	struct ws_parcel *p = parcel_of(0, l->queue_messages / 2 - 1);
 
 	(void)state;
 	assert_true(ws_parcel_has_room(p, l, 1));
@@ -479,8 +479,8 @@ static void a_parcel_is_a_quarter_of_a_backlog(void **state)
 	ws_parcel_unref(p);
 
 	p = ws_parcel_text(SPAN("x")); /* which has three bytes */
-	assert_true(ws_parcel_has_room(p, l, l->queue_bytes / 4 - 3));
-	assert_false(ws_parcel_has_room(p, l, l->queue_bytes / 4 - 2));
+	assert_true(ws_parcel_has_room(p, l, l->queue_bytes / 2 - 3));
+	assert_false(ws_parcel_has_room(p, l, l->queue_bytes / 2 - 2));
 	ws_parcel_unref(p);
 }
 
@@ -941,7 +941,7 @@ int main(void)
 		TEST(bytes_that_wait_are_bounded_too),
 		TEST(pongs_count_against_the_backlog),
 		TEST(a_parcel_is_as_many_frames_as_it_has_messages),
-		cmocka_unit_test(a_parcel_is_a_quarter_of_a_backlog),
+		cmocka_unit_test(a_parcel_is_half_a_backlog),
 		TEST(each_message_of_a_parcel_counts_against_the_backlog),
 		TEST(what_is_sent_now_is_written_at_once),
 		TEST(sending_now_to_a_broken_connection_ends_it_from_the_loop),
