@@ -146,6 +146,9 @@ bool http_upgrade_has_work(const struct http_conn *c)
 /* One portion a turn, so that others have theirs. */
 static void input(struct http_conn *c)
 {
+	if (c->up->ops->enough(c->up)) {
+		return; /* what is to be read is told again as long as it was not */
+	}
 	if (http_upgrade_has_work(c)) {
 		input_stored(c);
 	} else if (c->can_read && c->up->ops->reads(c->up)) {

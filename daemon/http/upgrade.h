@@ -33,6 +33,8 @@ struct http_upgrade_ops {
 	size_t (*input)(struct http_upgrade *u, struct span bytes);
 	/* Would input take bytes? */
 	bool (*reads)(const struct http_upgrade *u);
+	/* Not now, though: in the next turn of the loop it is asked again. */
+	bool (*enough)(const struct http_upgrade *u);
 	/* It has more to do with what it has taken, in the next turn. */
 	bool (*busy)(const struct http_upgrade *u);
 	/*

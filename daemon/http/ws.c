@@ -217,6 +217,13 @@ static bool ws_reads(const struct http_upgrade *u)
 	return ws->state == WS_OPEN && !ws->paused_until;
 }
 
+static bool ws_enough(const struct http_upgrade *u)
+{
+	const struct ws *ws = self_of(u);
+
+	return ws->state == WS_OPEN && ws->ops->enough && ws->ops->enough(ws->ud);
+}
+
 static bool ws_busy(const struct http_upgrade *u)
 {
 	return self_of(u)->in.unread;
@@ -357,6 +364,7 @@ static void ws_timeout(struct http_upgrade *u)
 static const struct http_upgrade_ops upgrade_ops = {
 	.input = ws_input,
 	.reads = ws_reads,
+	.enough = ws_enough,
 	.busy = ws_busy,
 	.output = ws_output,
 	.written = ws_written,

@@ -37,7 +37,7 @@ struct ws;
 struct ws_parcel;
 
 /*
- * Both come from the loop, never from within a call of this header; closed also
+ * They come from the loop, never from within a call of this header; closed also
  * from within http_server_close, and by then no peer takes anything any more.
  */
 struct ws_ops {
@@ -52,6 +52,11 @@ struct ws_ops {
 	 * close_ms to bring what is queued and the close frame to the peer.
 	 */
 	void (*closed)(void *ud);
+	/*
+	 * Enough was heard in this turn of the loop: nothing is taken from the peer before the
+	 * next one. NULL: there is never enough.
+	 */
+	bool (*enough)(void *ud);
 };
 
 struct ws_limits {

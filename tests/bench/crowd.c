@@ -6,14 +6,14 @@
  *   crowd [-j] [-r PER-SECOND] [-w AT-ONCE] [-t SECONDS | -n MESSAGES] [-s SIZE]
  *         [-h HOST] PORT|SOCKET PATH MEMBERS
  *
- * SOCKET, a Unix socket's path, is the way on which tor brings visitors. -j: speaks the chat's JSON, and waits for a welcome. Everybody joins, and a line of
- * JSON tells how long that took. A line on stdin begins: for so many seconds, or until so
- * many are sent, -r messages are sent a second; with -w as many are kept on their way, a
- * new one when one has reached everybody; with both at most so many a second and at once.
- * Who sends is chosen in turn. Another line of JSON: deliveries, latencies, what was lost,
- * how many different orders of messages the members saw, in how many places the first
- * one did not see a sender's in his order, and how many others left. Repeated until
- * stdin ends.
+ * SOCKET, a Unix socket's path, is the way on which tor brings visitors. -j: speaks the chat's
+ * JSON, and waits for a welcome. Everybody joins, and a line of JSON tells how long that took. A
+ * line on stdin begins: for so many seconds, or until so many are sent, -r messages are sent a
+ * second; with -w as many are kept on their way, a new one when one has reached everybody; with
+ * both at most so many a second and at once. Who sends is chosen in turn. Another line of JSON:
+ * deliveries, latencies, what was lost, how many different orders of messages the members saw, in
+ * how many places the first one did not see a sender's in his order, and how many others left.
+ * Repeated until stdin ends.
  */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Chat: a room for members with and without JavaScript, of which nothing is left."""
+import contextlib
 import json
 import os
 import re
@@ -337,6 +338,19 @@ def test_a_burst_is_fine(backend):
         for i in range(20):
             a.say(str(i))
         assert [b.until('message')['text'] for _ in range(20)] == [str(i) for i in range(20)]
+
+
+def test_what_all_say_at_once_is_heard_by_all_in_one_order(backend):
+    """More than anybody's backlog, before anybody reads."""
+    with contextlib.ExitStack() as there:
+        members = [there.enter_context(Member(backend)) for _ in range(30)]
+        for m in members:
+            m.c.send(b''.join(m.frame(1, json.dumps({'type': 'message', 'text': str(i)}).encode())
+                              for i in range(20)))
+        heard = [[m.until('message') for _ in range(600)] for m in members]
+    assert all(other == heard[0] for other in heard)
+    for m in members:
+        assert [e['text'] for e in heard[0] if e['name'] == m.name] == [str(i) for i in range(20)]
 
 
 def test_a_flooder_slows_only_himself(backend):

@@ -21,7 +21,7 @@ struct ws_mem {
 	struct mem_io io;
 	struct ws_limits limits;
 	struct ws *ws; /* NULL once it is closed, or was refused */
-	bool refused, mute, server_closed;
+	bool refused, mute, enough, server_closed;
 	unsigned texts, closed, requests_done, requests_aborted;
 	struct buf heard;                    /* the last text */
 	void (*on_text)(struct ws_mem *m);   /* instead of an echo */
@@ -64,6 +64,11 @@ static inline void ws_mem_closed(void *ud)
 	}
 }
 
+static inline bool ws_mem_enough(void *ud)
+{
+	return ((struct ws_mem *)ud)->enough;
+}
+
 static inline void ws_mem_done(void *ud)
 {
 	((struct ws_mem *)ud)->requests_done++;
@@ -76,7 +81,7 @@ static inline void ws_mem_abort(void *ud)
 
 static inline void ws_mem_request(void *ud, struct http_req *req)
 {
-	static const struct ws_ops ops = {ws_mem_text, ws_mem_closed};
+	static const struct ws_ops ops = {ws_mem_text, ws_mem_closed, ws_mem_enough};
 	static const struct http_observer observer = {.done = ws_mem_done, .abort = ws_mem_abort};
 	struct ws_mem *m = ud;
 

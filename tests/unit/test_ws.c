@@ -542,6 +542,59 @@ static void sending_now_to_a_broken_connection_ends_it_from_the_loop(void **stat
 	ws_parcel_unref(p);
 }
 
+/* --- when it is enough for a turn --- */
+
+static void turn(struct ws_mem *m)
+{
+	m->io.io.ready(m->io.io.ud, HTTP_IO_READ);
+	uv_run(&m->loop, UV_RUN_NOWAIT);
+}
+
+static void what_is_not_taken_in_this_turn_is_taken_in_another(void **state)
+{
+	struct ws_mem *m = *state;
+	struct buf b = BUF_INIT;
+
+	ws_mem_greet(m);
+	ws_mem_frame(&b, 0x81, SPAN("hello"));
+	buf_add_span(&m->io.in, buf_span(&b));
+	m->enough = true;
+	turn(m);
+	turn(m);
+	assert_int_equal(m->texts, 0);
+	assert_true(m->io.want & HTTP_IO_READ);
+	m->enough = false;
+	ws_mem_run(m);
+	assert_int_equal(m->texts, 1);
+	buf_done(&b);
+}
+
+static void enough_of_it(struct ws_mem *m)
+{
+	m->enough = true;
+}
+
+static void what_was_read_already_waits_too(void **state)
+{
+	struct ws_mem *m = *state;
+	struct buf b = BUF_INIT;
+
+	ws_mem_greet(m);
+	m->on_text = enough_of_it;
+	for (unsigned i = 0; i < 150; i++) {
+		ws_mem_frame(&b, 0x81, SPAN("hello"));
+	}
+	buf_add_span(&m->io.in, buf_span(&b));
+	turn(m);
+	turn(m);
+	assert_int_equal(m->texts, 100); /* of one portion, which is heard to its end */
+	m->on_text = NULL;
+	m->enough = false;
+	ws_mem_run(m);
+	assert_int_equal(m->texts, 150);
+	buf_done(&b);
+}
+
 /* --- limits of what comes in --- */
 
 static void floods_of_control_are_ended(void **state)
@@ -945,6 +998,8 @@ int main(void)
 		TEST(each_message_of_a_parcel_counts_against_the_backlog),
 		TEST(what_is_sent_now_is_written_at_once),
 		TEST(sending_now_to_a_broken_connection_ends_it_from_the_loop),
+		TEST(what_is_not_taken_in_this_turn_is_taken_in_another),
+		TEST(what_was_read_already_waits_too),
 		cmocka_unit_test(a_parcel_is_shared_and_wiped_behind_the_last_one),
 		TEST(floods_of_control_are_ended),
 		TEST(a_million_empty_fragments_are_not_taken),

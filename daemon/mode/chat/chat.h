@@ -18,7 +18,8 @@ struct chat {
 	struct ws_limits limits;
 	struct list sockets;      /* of socket.c */
 	struct ws_parcel *parcel; /* what all those are still to be told */
-	unsigned gathered;        /* messages that were in it when others were listened to */
+	unsigned gathered;        /* messages that were in it when the turn of the loop began */
+	bool posted;              /* one was full in this turn and went out */
 	uv_idle_t turn;           /* runs while there is a parcel */
 	struct list streams;      /* of stream.c */
 	uv_timer_t beat;          /* runs while there are streams */

@@ -42,7 +42,6 @@ static void post(struct chat *c, void (*send)(struct ws *ws, struct ws_parcel *p
 	struct ws_parcel *p = take_ptr(c->parcel);
 
 	c->gathered = 0;
-	uv_idle_stop(&c->turn);
 	if (!p) {
 		return;
 	}
@@ -57,6 +56,11 @@ void socket_post(struct chat *c)
 	post(c, ws_send);
 }
 
+static bool is_full(const struct chat *c)
+{
+	return c->parcel && !ws_parcel_has_room(c->parcel, &c->limits, 1);
+}
+
 /*
  * To look whether somebody else is saying something takes a microsecond, to write to
  * everybody takes milliseconds: first the loop looks once more, until nothing came.
@@ -64,11 +68,13 @@ void socket_post(struct chat *c)
 static void on_turn(uv_idle_t *turn)
 {
 	struct chat *c = container_of(turn, struct chat, turn);
-	unsigned messages = ws_parcel_messages(c->parcel);
+	unsigned messages = c->parcel ? ws_parcel_messages(c->parcel) : 0;
 
-	if (messages > c->gathered) {
+	c->posted = false;
+	if (messages > c->gathered && !is_full(c)) {
 		c->gathered = messages;
 	} else {
+		uv_idle_stop(turn);
 		post(c, ws_send_now);
 	}
 }
@@ -83,6 +89,7 @@ void socket_tell_all(struct chat *c, const struct room_event *e)
 	b = written(e);
 	if (c->parcel && !ws_parcel_has_room(c->parcel, &c->limits, b.len)) {
 		post(c, ws_send_now);
+		c->posted = true;
 	}
 	ws_parcel_add_text(&c->parcel, buf_span(&b));
 	buf_wipe(&b);
@@ -130,6 +137,14 @@ static void on_text(void *ud, struct span utf8)
 	talk_hear(&((struct member *)ud)->m, utf8);
 }
 
+/* However many speak at once: after a full parcel other services have their turn. */
+static bool on_enough(void *ud)
+{
+	const struct chat *c = ((struct member *)ud)->c;
+
+	return c->posted || is_full(c);
+}
+
 static void on_closed(void *ud)
 {
 	struct member *member = ud;
@@ -150,7 +165,9 @@ static void turn_away(struct ws *ws)
 
 void socket_request(struct chat *c, struct http_req *req)
 {
-	static const struct ws_ops ops = {.text = on_text, .closed = on_closed};
+	static const struct ws_ops ops = {.text = on_text,
+					  .closed = on_closed,
+					  .enough = on_enough};
 	struct member *member = xnew(struct member);
 
 	member->c = c;
