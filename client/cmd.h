@@ -43,7 +43,7 @@ extern const struct command cmd_create_share, cmd_create_receive, cmd_create_cha
 	cmd_add, cmd_remove, cmd_import, cmd_export, cmd_bridges_list, cmd_bridges_set,
 	cmd_bridges_none, cmd_tor_check;
 
-extern const struct command cmd_balance_key, cmd_balance_config;
+extern const struct command cmd_balance_key, cmd_balance_config, cmd_balance_check;
 extern const struct command cmd_metrics_print, cmd_metrics_write, cmd_completion,
 	cmd_complete_words;
 

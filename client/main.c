@@ -42,7 +42,8 @@ static const struct command *const commands[] = {
 	&cmd_metrics_print,  &cmd_metrics_write,  &cmd_completion,
 	&cmd_complete_words, &cmd_import,         &cmd_export,
 	&cmd_bridges_list,   &cmd_bridges_set,    &cmd_bridges_none,
-	&cmd_balance_key,    &cmd_balance_config, &cmd_tor_check,
+	&cmd_balance_key,    &cmd_balance_config, &cmd_balance_check,
+	&cmd_tor_check,
 };
 
 const struct opt commands_global_opts[] = {

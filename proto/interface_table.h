@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* How the tables of interface.c and interface_varlink.c are written. Nobody else includes this. */
+/* How the tables of the interface*.c are written. Nobody else includes this. */
 #pragma once
 
 #include "proto/interface.h"
@@ -20,3 +20,13 @@
 #define END \
 	{   \
 	}
+
+/* --- interface_types.c --- */
+
+extern const struct type_def type_mode, type_state, type_goal, type_event_kind, type_direction,
+	type_phase, type_key, type_transfers, type_webhook, type_bootstrap, type_bridges,
+	type_check_step, type_balance_role, type_descriptor, type_balance_visit,
+	type_balance_release, type_counts, type_part_kind, type_file, type_part, type_submission,
+	type_entry_kind, type_entry;
+/* All of them, NULL at the end. */
+extern const struct type_def *const interface_types[];

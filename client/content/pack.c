@@ -306,6 +306,7 @@ int packed_open(const char *path, struct packed **ret, json_t **ret_info, struct
 		return -EIO;
 	}
 	if (archive_read_next_header(p->a, &entry) == ARCHIVE_OK && entry &&
+	    archive_entry_pathname(entry) &&
 	    strcmp(archive_entry_pathname(entry), INFO_NAME) == 0) {
 		text = read_text(p, entry, &n);
 	}

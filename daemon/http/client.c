@@ -20,6 +20,13 @@ struct http_client {
 	llhttp_t parser;
 	size_t taken; /* bytes of the answer */
 	int status;   /* of the message that is being read; 0: not known yet */
+	struct {
+		char name[8]; /* of the field that is being read, as much of it as matters */
+		size_t n;
+		bool in_value;
+	} field;
+	char etag[HTTP_CLIENT_ETAG_MAX + 1];
+	size_t etag_n; /* of all that was there, also above that */
 	bool complete;
 	bool ending;
 	const char *problem;
@@ -32,26 +39,44 @@ struct http_client {
 
 /* --- the end --- */
 
+/* The entity-tag (RFC 9110, section 8.8.3), if it can be shown and is not weak; else "". */
+static const char *strong_etag(struct http_client *c)
+{
+	struct span tag = span_of(c->etag, c->etag_n < sizeof(c->etag) ? c->etag_n : 0);
+
+	tag = span_trim(tag); /* llhttp leaves blanks at the end */
+	if (tag.n < 2 || tag.p[0] != '"' || tag.p[tag.n - 1] != '"') {
+		return "";
+	}
+	for (size_t i = 1; i < tag.n - 1; i++) {
+		if (tag.p[i] <= ' ' || tag.p[i] == '"' || tag.p[i] > '~') {
+			return "";
+		}
+	}
+	c->etag[tag.p - c->etag + (ptrdiff_t)tag.n] = '\0';
+	return tag.p;
+}
+
 static void part_closed(struct http_client *c)
 {
 	if (--c->open_handles > 0) {
 		return;
 	}
-	http_client_fn *cb = c->cb;
-	void (*closed)(void *) = c->closed;
-	void *ud = c->ud;
-	int status = c->status;
-	char *own = take_ptr(c->own_problem);
-	const char *problem = own ? own : c->problem;
+	const char *why = c->own_problem ? c->own_problem : c->problem;
+	const struct http_answer answer = {
+		.status = c->status,
+		.problem = c->status ? NULL : why,
+		.etag = strong_etag(c),
+	};
 
 	buf_done(&c->out);
-	free(c);
-	if (cb) {
-		cb(ud, status, status ? NULL : problem);
-	} else if (closed) {
-		closed(ud);
+	if (c->cb) {
+		c->cb(c->ud, &answer);
+	} else if (c->closed) {
+		c->closed(c->ud);
 	}
-	free(own);
+	free(c->own_problem);
+	free(c);
 }
 
 static void on_timer_closed(uv_handle_t *handle)
@@ -91,6 +116,38 @@ static void on_timer(uv_timer_t *timer)
 
 /* --- the answer --- */
 
+static int on_field(llhttp_t *parser, const char *p, size_t n)
+{
+	struct http_client *c = parser->data;
+	size_t room;
+
+	if (c->field.in_value) {
+		c->field.in_value = false;
+		c->field.n = 0;
+	}
+	room = sizeof(c->field.name) - c->field.n;
+	memcpy(c->field.name + c->field.n, p, n < room ? n : room);
+	c->field.n += n < room ? n : room;
+	return 0;
+}
+
+/* Of the head, not of what may follow a body. Two would be one that nobody has, and so none. */
+static int on_value(llhttp_t *parser, const char *p, size_t n)
+{
+	struct http_client *c = parser->data;
+
+	c->field.in_value = true;
+	if (!c->status && span_eq_ci(span_of(c->field.name, c->field.n), SPAN("etag"))) {
+		if (n <= HTTP_CLIENT_ETAG_MAX && c->etag_n <= HTTP_CLIENT_ETAG_MAX - n) {
+			memcpy(c->etag + c->etag_n, p, n);
+			c->etag_n += n;
+		} else {
+			c->etag_n = sizeof(c->etag);
+		}
+	}
+	return 0;
+}
+
 static int on_headers_complete(llhttp_t *parser)
 {
 	struct http_client *c = parser->data;
@@ -109,6 +166,7 @@ static int on_message_complete(llhttp_t *parser)
 
 	if (c->status / 100 == 1 && c->status != 101) {
 		c->status = 0;
+		c->etag_n = 0;
 	} else {
 		c->complete = true;
 	}
@@ -121,6 +179,8 @@ static const llhttp_settings_t *settings(void)
 
 	if (!s.on_message_complete) {
 		llhttp_settings_init(&s);
+		s.on_header_field = on_field;
+		s.on_header_value = on_value;
 		s.on_headers_complete = on_headers_complete;
 		s.on_message_complete = on_message_complete;
 	}

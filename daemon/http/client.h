@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- * One POST (or HEAD) over a connection that is there already, and its answer's status.
- * HTTP/1.1, with or without TLS; no redirects, no cookies, no second request. Of
- * the answer at most HTTP_CLIENT_ANSWER_MAX bytes are read, and nothing is kept.
+ * One POST (or HEAD) over a connection that is there already, and its answer's status and
+ * validator. HTTP/1.1, with or without TLS; no redirects, no cookies, no second request. Of
+ * the answer at most HTTP_CLIENT_ANSWER_MAX bytes are read, and nothing else is kept.
  */
 #pragma once
 
@@ -11,6 +11,7 @@
 #include "proto/base/span.h"
 
 #define HTTP_CLIENT_ANSWER_MAX (64u * 1024)
+#define HTTP_CLIENT_ETAG_MAX   128u /* bytes; a longer one counts as none */
 
 struct http_post {
 	const char *authority;             /* for the header Host */
@@ -25,8 +26,14 @@ struct http_post {
 
 struct http_client;
 
-/* status: of the answer (200 to 599, or 101); 0: there is none, and problem says why. */
-typedef void http_client_fn(void *ud, int status, const char *problem);
+struct http_answer {
+	int status;          /* 200 to 599, or 101; 0: there is none, and problem says why */
+	const char *problem; /* NULL if there is a status */
+	const char *etag;    /* its strong validator, printable and with quotes; "": it has none */
+};
+
+/* answer: borrowed, during the call. */
+typedef void http_client_fn(void *ud, const struct http_answer *answer);
 
 /*
  * fd: a connected, non-blocking stream socket, the client's from here on. post

@@ -35,6 +35,7 @@ const struct rpc_method rpc_methods[] = {
 	{"BridgesList", rpc_bridges_list},
 	{"BridgesSet", rpc_bridges_set},
 	{"TorCheck", rpc_tor_check},
+	{"BalanceCheck", rpc_balance_check},
 	{"Reload", rpc_reload},
 	{NULL, NULL},
 };

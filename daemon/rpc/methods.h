@@ -40,8 +40,9 @@ rpc_handler_fn rpc_inbox_list, rpc_inbox_show, rpc_inbox_open, rpc_inbox_delete;
 /* methods_content.c */
 rpc_handler_fn rpc_publish, rpc_add_content, rpc_remove_content, rpc_handover_begin,
 	rpc_handover_put;
-rpc_handler_fn rpc_status, rpc_history, rpc_reload;              /* methods_daemon.c */
-rpc_handler_fn rpc_bridges_list, rpc_bridges_set, rpc_tor_check; /* methods_tor.c */
+rpc_handler_fn rpc_status, rpc_history, rpc_reload; /* methods_daemon.c */
+/* methods_tor.c */
+rpc_handler_fn rpc_bridges_list, rpc_bridges_set, rpc_tor_check, rpc_balance_check;
 
 /* The member of the call's parameters, NULL if it is missing or null. */
 const char *rpc_string(const struct rpc_call *call, const char *member);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-/* What is asked about Tor beside its status: bridges, and whether a service can be visited. */
+/* What is asked about Tor beside its status: bridges, and who can be visited. */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "proto/base/alloc.h"
 #include "rpc/methods.h"
+#include "svc/balance.h"
 #include "svc/check.h"
 
 struct bridges_call {
@@ -151,4 +152,64 @@ void rpc_tor_check(struct rpc_call *call, void *ud)
 	}
 	call->user = c;
 	call->gone = check_gone;
+}
+
+/* --- of an Onionbalance --- */
+
+struct balance_call {
+	struct rpc_call *call;
+	struct balance_check *check;
+};
+
+static void balance_gone(struct rpc_call *call)
+{
+	struct balance_call *c = call->user;
+
+	balance_cancel(c->check);
+	free(c);
+}
+
+static void on_visit(void *ud, const json_t *visits, bool done, enum balance_release release)
+{
+	static const char *const names[] = {
+		[BALANCE_SAME] = "same",
+		[BALANCE_DIFFERENT] = "different",
+		[BALANCE_UNKNOWN] = "unknown",
+	};
+	struct balance_call *c = ud;
+	struct rpc_call *call = c->call;
+	json_t *reply;
+
+	if (!done && !call->more) {
+		return;
+	}
+	reply = json_pack("{s:o, s:b, s:s}", "visits", json_deep_copy(visits), "done", done,
+			  "release", names[release]);
+	if (done) {
+		free(c);
+		rpc_reply(call, reply);
+	} else {
+		rpc_reply_continue(call, reply);
+	}
+}
+
+void rpc_balance_check(struct rpc_call *call, void *ud)
+{
+	struct rpc_env *env = ud;
+	_cleanup_error_ struct error err = ERROR_INIT;
+	const struct balance_request request = {
+		.frontend = rpc_string(call, "frontend"),
+		.backends = json_object_get(call->params, "backends"),
+		.path = rpc_string(call, "path"),
+	};
+	struct balance_call *c = xnew(struct balance_call);
+
+	c->call = call;
+	if (balance_start(env->manager, &request, on_visit, c, &c->check, &err) < 0) {
+		free(c);
+		rpc_reply_error(call, &err);
+		return;
+	}
+	call->user = c;
+	call->gone = balance_gone;
 }

@@ -166,14 +166,15 @@ static void check_service(struct check *c, const struct service *svc)
 }
 
 /* Is it ours that answers? Whatever it says is an answer, but for "who is that?". */
-static void on_answered(void *ud, int status, const char *problem)
+static void on_answered(void *ud, const struct http_answer *answer)
 {
 	struct check *c = ud;
+	int status = answer->status;
 	bool local = c->step == STEP_LOCAL;
 
 	c->client = NULL;
 	if (status == 0) {
-		told(c, false, xasprintf("connected, but %s", problem));
+		told(c, false, xasprintf("connected, but %s", answer->problem));
 	} else if (status == 421) {
 		told(c, false, xstrdup("it does not know its own address (421)"));
 	} else if (local) {

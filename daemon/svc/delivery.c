@@ -120,9 +120,10 @@ static void prepare_run(struct job *job)
 
 /* --- on the loop --- */
 
-static void on_answered(void *ud, int status, const char *problem)
+static void on_answered(void *ud, const struct http_answer *answer)
 {
 	struct delivery *d = ud;
+	int status = answer->status;
 	char text[64];
 
 	d->client = NULL;
@@ -136,7 +137,7 @@ static void on_answered(void *ud, int status, const char *problem)
 	} else if (status) {
 		snprintf(text, sizeof(text), "the server answered %d", status);
 	}
-	finish(d, status ? text : problem);
+	finish(d, status ? text : answer->problem);
 }
 
 static void post(struct delivery *d, int fd)

@@ -13,25 +13,29 @@
  * Unlike others these onions would outlive the connection, with circuits to a socket of a
  * daemon that is gone. So what was there before is taken away first on each connection.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/fsutil.h"
 #include "base/log.h"
 #include "ev/work.h"
-#include "proto/base/crypto.h"
+#include "tor/keeper.h"
 #include "tor/onion.h"
 
-#define BACKENDS_MAX 1000 /* the line with all of them has to be shorter than 1 MiB */
+/* --- where, and may it? --- */
 
-/* What stands before the key in tor's file of it: 32 bytes. */
-static const char key_mark[32] = "== ed25519v1-secret: type0 ==";
+/* A tor of another user's takes only directories of that user: those of the packaged unit's tor
+ * are made by its keeper. */
+static bool by_keeper(const struct tor *t)
+{
+	return t->dedicated && t->status.peer_uid != geteuid();
+}
 
-/* --- may it? --- */
+static char *root_of(const struct tor *t)
+{
+	return by_keeper(t) ? xasprintf("%sonions", t->unit_dir) : xstrdup(t->config.onion_dir);
+}
 
 /* NULL: nothing is in the way. */
 static const char *obstacle(const struct tor *t)
@@ -39,14 +43,18 @@ static const char *obstacle(const struct tor *t)
 	if (!t->config.onion_dir) {
 		return "this daemon has no directory for backends of Onionbalance";
 	}
-	if (t->status.mode == TOR_MODE_SYSTEM && t->status.peer_uid != geteuid()) {
+	if (t->status.mode == TOR_MODE_SYSTEM && t->status.peer_uid != geteuid() && !t->dedicated) {
 		return "this tor runs as another user and reads no keys of ours: backends of "
-		       "Onionbalance need a tor that the daemon runs itself (--tor managed, as a "
-		       "user's own daemon does)";
+		       "Onionbalance need the tor of onionshared-tor.service, or one that the "
+		       "daemon runs itself (--tor managed)";
 	}
 	if (t->hsdirs.sandbox) {
-		return "tor runs with 'Sandbox 1' and takes no backends of Onionbalance: write "
-		       "'Sandbox 0' into its configuration and restart it";
+		return t->dedicated
+			       ? "tor runs with 'Sandbox 1' and takes no backends of Onionbalance: "
+				 "write 'Sandbox 0' into /etc/onionshared/torrc.d/backends.conf, "
+				 "and systemctl restart onionshared-tor"
+			       : "tor runs with 'Sandbox 1' and takes no backends of Onionbalance: "
+				 "write 'Sandbox 0' into its configuration and restart it";
 	}
 	return NULL;
 }
@@ -107,7 +115,10 @@ void hsdirs_beat(struct tor *t)
 
 void hsdirs_start(struct tor *t)
 {
-	t->hsdirs.left = t->config.onion_dir && access(t->config.onion_dir, F_OK) == 0;
+	_cleanup_free_ char *units = xasprintf("%sonions", t->unit_dir);
+
+	t->hsdirs.left = t->config.onion_dir &&
+			 (access(t->config.onion_dir, F_OK) == 0 || access(units, F_OK) == 0);
 }
 
 void hsdirs_ready(struct tor *t)
@@ -149,59 +160,50 @@ void hsdirs_lost(struct tor *t)
 
 /* --- the directories, on the pool --- */
 
-struct hsdirs_entry {
-	char *dir, *config; /* of ob_config */
-	bool written;
-	uint64_t serial; /* of the onion */
-	char key[sizeof(key_mark) + ONION_KEY_SIZE];
-};
-
 struct hsdirs_job {
 	struct job job;
 	struct tor *tor;
-	char *root;
-	struct hsdirs_entry *entries;
-	size_t n;
-	bool changed;     /* a file was not as it should be */
-	struct error err; /* the last */
+	char *keeper; /* its socket; NULL: we are of tor's user */
+	enum keeper_op op;
+	struct hsfiles files;
+	uint64_t *serials; /* of the onions, as in files */
 	void (*done)(struct tor *t, struct hsdirs_job *j);
 };
 
 static void job_free(struct hsdirs_job *j)
 {
-	for (size_t i = 0; i < j->n; i++) {
-		free(j->entries[i].dir);
-		free(j->entries[i].config);
-	}
-	crypto_wipe(j->entries, j->n * sizeof(*j->entries));
-	free(j->entries);
-	free(j->root);
-	error_done(&j->err);
+	hsfiles_done(&j->files);
+	free(j->serials);
+	free(j->keeper);
 	free(j);
 }
 
-/* Of all that are wanted. */
-static struct hsdirs_job *job_new(struct tor *t)
+/* Of all that are wanted, as far as there is room. */
+static struct hsdirs_job *job_new(struct tor *t, enum keeper_op op)
 {
 	struct hsdirs_job *j = xnew(struct hsdirs_job);
+	struct hsfiles *f = &j->files;
+	size_t n = count_wanted(t) < HSFILES_MAX ? count_wanted(t) : HSFILES_MAX;
 
 	j->tor = t;
-	j->root = xstrdup(t->config.onion_dir);
+	j->op = op;
+	j->keeper = by_keeper(t) ? xasprintf("%skeeper.sock", t->unit_dir) : NULL;
+	f->root = root_of(t);
 	/* At once: what grows leaves keys behind in freed memory. */
-	j->entries = xcalloc(count_wanted(t) + 1, sizeof(*j->entries));
+	f->entries = xcalloc(n + 1, sizeof(*f->entries));
+	j->serials = xcalloc(n + 1, sizeof(*j->serials));
 	list_for_each (it, &t->onions) {
-		const struct onion *o = list_entry(it, const struct onion, link);
+		const struct onion *o = list_entry(it, struct onion, link);
 
-		if (!is_wanted(o)) {
+		if (!is_wanted(o) || f->n == n) {
 			continue;
 		}
-		struct hsdirs_entry *e = &j->entries[j->n++];
+		struct hsfiles_entry *e = &f->entries[f->n];
 
-		*e = (struct hsdirs_entry){.serial = o->serial};
-		e->dir = xasprintf("%s/%s", j->root, o->address);
-		e->config = xasprintf("MasterOnionAddress %.56s.onion\n", o->frontend);
-		memcpy(e->key, key_mark, sizeof(key_mark));
-		memcpy(e->key + sizeof(key_mark), o->key, ONION_KEY_SIZE);
+		snprintf(e->address, sizeof(e->address), "%s", o->address);
+		snprintf(e->frontend, sizeof(e->frontend), "%.56s", o->frontend);
+		memcpy(e->key, o->key, ONION_KEY_SIZE);
+		j->serials[f->n++] = o->serial;
 	}
 	return j;
 }
@@ -223,99 +225,26 @@ static void job_over(struct job *job)
 	tor_wake(t);
 }
 
+static void run(struct job *job)
+{
+	struct hsdirs_job *j = container_of(job, struct hsdirs_job, job);
+
+	if (j->keeper) {
+		keeper_ask(j->keeper, j->op, &j->files);
+	} else if (j->op == KEEPER_WRITE) {
+		hsfiles_write(&j->files);
+	} else {
+		hsfiles_sweep(&j->files);
+	}
+}
+
 /* Before it is over the tor is not freed. */
-static void job_submit(struct hsdirs_job *j, void (*run)(struct job *),
-		       void (*done)(struct tor *t, struct hsdirs_job *j))
+static void job_submit(struct hsdirs_job *j, void (*done)(struct tor *t, struct hsdirs_job *j))
 {
 	j->done = done;
 	j->tor->hsdirs.job = j;
 	j->tor->parts++;
 	work_submit(j->tor->ev->work, WORK_SLOW, &j->job, run, job_over);
-}
-
-static int make_dir(const char *dir, struct error *err)
-{
-	struct stat st;
-
-	if (mkdir(dir, 0700) < 0 && errno != EEXIST) {
-		return error_set(err, errno, "cannot make %s: %s", dir, strerror(errno));
-	}
-	if (lstat(dir, &st) < 0 || !S_ISDIR(st.st_mode) || st.st_uid != geteuid()) {
-		return error_set(err, ENOTDIR, "%s is no directory of ours", dir);
-	}
-	if ((st.st_mode & 0777) != 0700 && chmod(dir, 0700) < 0) {
-		return error_set(err, errno, "cannot make %s private: %s", dir, strerror(errno));
-	}
-	return 0;
-}
-
-static int put_file(struct hsdirs_job *j, const char *dir, const char *name, struct span wanted)
-{
-	_cleanup_free_ char *path = xasprintf("%s/%s", dir, name);
-	char *text = NULL;
-	ssize_t n = fs_read_file(path, wanted.n + 1, &text);
-	bool same = n >= 0 && span_eq(span_of(text, (size_t)n), wanted);
-
-	if (n > 0) {
-		crypto_wipe(text, (size_t)n);
-	}
-	free(text);
-	if (same) {
-		return 0;
-	}
-	j->changed = true;
-	return fs_write_file(path, wanted, 0600, &j->err);
-}
-
-static int write_entry(struct hsdirs_job *j, const struct hsdirs_entry *e)
-{
-	int r = make_dir(e->dir, &j->err);
-
-	if (r == 0) {
-		r = put_file(j, e->dir, "ob_config", span_str(e->config));
-	}
-	if (r == 0) {
-		r = put_file(j, e->dir, "hs_ed25519_secret_key", span_of(e->key, sizeof(e->key)));
-	}
-	return r;
-}
-
-static void run_write(struct job *job)
-{
-	struct hsdirs_job *j = container_of(job, struct hsdirs_job, job);
-	bool room = j->n == 0 || make_dir(j->root, &j->err) == 0;
-
-	for (size_t i = 0; i < j->n && room; i++) {
-		j->entries[i].written = write_entry(j, &j->entries[i]) == 0;
-	}
-}
-
-static bool has_entry(const struct hsdirs_job *j, const char *name)
-{
-	for (size_t i = 0; i < j->n; i++) {
-		if (strcmp(strrchr(j->entries[i].dir, '/') + 1, name) == 0) {
-			return true;
-		}
-	}
-	return false;
-}
-
-static void run_sweep(struct job *job)
-{
-	struct hsdirs_job *j = container_of(job, struct hsdirs_job, job);
-	DIR *d = opendir(j->root);
-	struct dirent *entry;
-
-	while (d && (entry = readdir(d))) {
-		if (onion_address_valid(entry->d_name) && !has_entry(j, entry->d_name)) {
-			_cleanup_free_ char *dir = xasprintf("%s/%s", j->root, entry->d_name);
-
-			fs_remove_tree(dir, FS_ANY_OWNER, &j->err);
-		}
-	}
-	if (d) {
-		closedir(d);
-	}
 }
 
 /* --- tor's list --- */
@@ -334,7 +263,8 @@ static void add_value(struct buf *b, const char *name, struct span value)
 
 static void add_ours(struct buf *b, const struct onion *o)
 {
-	_cleanup_free_ char *dir = xasprintf("%s/%s", o->tor->config.onion_dir, o->address);
+	_cleanup_free_ char *root = root_of(o->tor);
+	_cleanup_free_ char *dir = xasprintf("%s/%s", root, o->address);
 	_cleanup_free_ char *port = xasprintf("80 %s", o->target);
 
 	add_value(b, "HiddenServiceDir", span_str(dir));
@@ -350,7 +280,8 @@ static void add_ours(struct buf *b, const struct onion *o)
 
 static bool is_ours(const struct tor *t, struct span dir)
 {
-	struct span root = span_str(t->config.onion_dir);
+	_cleanup_free_ char *text = root_of(t);
+	struct span root = span_str(text);
 
 	return span_starts(dir, root) && dir.n > root.n && dir.p[root.n] == '/';
 }
@@ -439,9 +370,9 @@ static void try_later(struct tor *t, const char *why)
 
 static void swept(struct tor *t, struct hsdirs_job *j)
 {
-	if (j->err.code) {
+	if (j->files.err.code) {
 		log_warning("a directory of a backend that is gone could not be removed: %s",
-			    error_text(&j->err));
+			    error_text(&j->files.err));
 	}
 	forget_removed(t);
 	settle(t);
@@ -451,7 +382,7 @@ static void sweep(struct tor *t)
 {
 	t->hsdirs.begun = true;
 	t->hsdirs.step = HSDIRS_SWEEPING;
-	job_submit(job_new(t), run_sweep, swept);
+	job_submit(job_new(t, KEEPER_SWEEP), swept);
 }
 
 static void listed(struct onion *o, char *reason)
@@ -522,8 +453,6 @@ static void mark_removals(struct tor *t)
 /* All that are wanted and have their directory. */
 static void compose(struct tor *t, struct buf *ours)
 {
-	unsigned n = 0;
-
 	list_for_each (it, &t->onions) {
 		struct onion *o = list_entry(it, struct onion, link);
 
@@ -534,11 +463,6 @@ static void compose(struct tor *t, struct buf *ours)
 		if (removal_holds(t, o->address)) {
 			/* Else it would be the old one, with nothing published of it again. */
 			t->hsdirs.again = true;
-			continue;
-		}
-		if (++n > BACKENDS_MAX) {
-			never(o, xasprintf("there are %u backends already, and no room for more",
-					   BACKENDS_MAX));
 			continue;
 		}
 		add_ours(ours, o);
@@ -596,20 +520,35 @@ static void written(struct tor *t, struct hsdirs_job *j)
 		h->again = false;
 		return;
 	}
-	for (size_t i = 0; i < j->n; i++) {
-		const struct hsdirs_entry *e = &j->entries[i];
-		struct onion *o = find(t, strrchr(e->dir, '/') + 1);
+	for (size_t i = 0; i < j->files.n; i++) {
+		const struct hsfiles_entry *e = &j->files.entries[i];
+		struct onion *o = find(t, e->address);
 
-		if (o && o->serial == e->serial) {
+		if (o && o->serial == j->serials[i]) {
 			o->written = e->written;
 		}
 		if (o && !e->written) {
-			not_now(o, xstrdup(error_text(&j->err)));
+			not_now(o, xstrdup(error_text(&j->files.err)));
 			h->not_before = ev_now_ms(t->ev) + t->times.slow_retry;
 		}
 	}
-	h->rewritten |= j->changed;
+	h->rewritten |= j->files.changed;
 	h->step = HSDIRS_WRITTEN;
+}
+
+/* The last ones to have come. */
+static void refuse_surplus(struct tor *t)
+{
+	size_t n = 0;
+
+	list_for_each (it, &t->onions) {
+		struct onion *o = list_entry(it, struct onion, link);
+
+		if (is_wanted(o) && ++n > HSFILES_MAX) {
+			never(o, xasprintf("there are %u backends already, and no room for more",
+					   HSFILES_MAX));
+		}
+	}
 }
 
 static void on_asked(void *ud, const struct ctl_reply *reply)
@@ -629,10 +568,11 @@ static void on_asked(void *ud, const struct ctl_reply *reply)
 		try_later(t, "tor does not tell its onion services");
 	} else {
 		read_list(t, reply);
+		refuse_surplus(t);
 		t->hsdirs.step = HSDIRS_WRITING;
 		t->hsdirs.again = false;
 		t->hsdirs.not_before = 0;
-		job_submit(job_new(t), run_write, written);
+		job_submit(job_new(t, KEEPER_WRITE), written);
 	}
 	tor_pump(t);
 }

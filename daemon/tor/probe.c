@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /*
- *     LOOK -> (ADD ->) FETCH -> WAITING -> HELD -> (DROP ->) gone
+ *     LOOK -> (ADD ->) FETCH -> WAITING -> READ -> HELD -> (DROP ->) gone
  *
  * A key that tor has for this address already is somebody's own: it is used, neither
  * replaced nor forgotten.
@@ -21,12 +21,22 @@ struct tor_probe {
 	char address[ONION_ADDRESS_LEN + 1];
 	bool is_private, has_added, ended, in_flight;
 	uint8_t key[32];
-	enum { PROBE_LOOK, PROBE_ADD, PROBE_FETCH, PROBE_WAITING, PROBE_HELD, PROBE_DROP } step;
+	enum {
+		PROBE_LOOK,
+		PROBE_ADD,
+		PROBE_FETCH,
+		PROBE_WAITING,
+		PROBE_READ,
+		PROBE_HELD,
+		PROBE_DROP
+	} step;
 	uint64_t deadline;
 	unsigned asked, failed; /* directories */
 	char *why;              /* of the last that failed */
 	bool done;              /* cb is due */
 	bool good;
+	bool has_descriptor;
+	struct hsdesc descriptor;
 };
 
 static void probe_free(struct tor_probe *p)
@@ -94,6 +104,20 @@ static void finish(struct tor_probe *p, char *text)
 	p->done = true;
 	p->step = PROBE_HELD;
 	tor_wake(p->tor);
+}
+
+/* The directories have said what they know; text as in finish. */
+static void fetched(struct tor_probe *p, char *text)
+{
+	free(p->why);
+	p->why = text;
+	p->step = PROBE_READ;
+	tor_wake(p->tor);
+}
+
+const struct hsdesc *tor_probe_descriptor(const struct tor_probe *p)
+{
+	return p->has_descriptor ? &p->descriptor : NULL;
 }
 
 void probe_tell(struct tor *t)
@@ -164,10 +188,24 @@ static void on_fetching(void *ud, const struct ctl_reply *reply)
 	if (p->ended) {
 		forget(p);
 	} else if (!ctl_is_ok(reply)) {
-		finish(p, refusal(reply));
+		fetched(p, refusal(reply));
 	} else if (p->step == PROBE_FETCH) { /* else an event was faster */
 		p->step = PROBE_WAITING;
 	}
+	tor_pump(t);
+}
+
+static void on_read(void *ud, const struct ctl_reply *reply)
+{
+	struct tor_probe *p = ud;
+	struct tor *t = p->tor;
+	_cleanup_free_ char *key = xasprintf("hs/client/desc/id/%s", p->address);
+	struct span text;
+
+	p->in_flight = false;
+	p->has_descriptor = ctl_is_ok(reply) && ctl_getinfo(reply, key, &text) &&
+			    hsdesc_parse(text, &p->descriptor) == 0;
+	finish(p, take_ptr(p->why));
 	tor_pump(t);
 }
 
@@ -208,6 +246,9 @@ bool probe_send(struct tor *t)
 		break;
 	case PROBE_FETCH:
 		ctl_sendf(t->conn, on_fetching, p, "HSFETCH %s", p->address);
+		break;
+	case PROBE_READ:
+		ctl_sendf(t->conn, on_read, p, "GETINFO hs/client/desc/id/%s", p->address);
 		break;
 	case PROBE_DROP:
 		ctl_sendf(t->conn, on_dropped, p, "ONION_CLIENT_AUTH_REMOVE %s", p->address);
@@ -259,12 +300,12 @@ void probe_event(struct tor *t, struct span text)
 	if (span_eq(action, SPAN("REQUESTED"))) {
 		p->asked++;
 	} else if (span_eq(action, SPAN("RECEIVED"))) {
-		finish(p, NULL);
+		fetched(p, NULL);
 	} else if (span_eq(action, SPAN("FAILED")) && reason.p &&
 		   !span_eq(reason, SPAN("UPLOAD_REJECTED"))) {
 		/* One is out of date now and then: only all of them say something. */
 		if (++p->failed >= p->asked) {
-			finish(p, explain(reason));
+			fetched(p, explain(reason));
 		}
 	}
 }

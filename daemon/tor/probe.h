@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include "tor/hsdesc.h"
 #include "tor/tor.h"
 
 #define TOR_PROBE_MS 60000u /* for the descriptor to come */
@@ -22,5 +23,10 @@ typedef void tor_probe_fn(void *ud, const char *why);
  */
 struct tor_probe *tor_probe_start(struct tor *t, const char *address, const uint8_t *key,
 				  tor_probe_fn *cb, void *ud);
+/*
+ * From cb on: the descriptor that tor has by now, also if that is one of an earlier
+ * look-up and none came this time. NULL: it has none.
+ */
+const struct hsdesc *tor_probe_descriptor(const struct tor_probe *p);
 /* At any time, once; cb does not come any more. */
 void tor_probe_end(struct tor_probe *p);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Debian's onionbalance in front of two daemons with a tor each, on a private Tor network."""
+import datetime
 import os
 import re
 import shutil
@@ -41,18 +42,18 @@ class Site:
         self.net, self.folder = net, str(folder)
         self.visitor, self.front = net.clients
         self.machines = [Daemon(['--tor', 'managed', '--torrc', net.torrc_file]) for _ in '12']
-        self.balance = None
+        self.balance, self.failures = None, []
 
     def start(self):
         one = self.machines[0].start()
         self.machines[1].start()
         key = os.path.join(self.folder, 'made.key')
         self.frontend = one.json('balance', 'key', '-o', key)['onion']
-        release = os.path.join(self.folder, 'site.release')
+        release = self.release = os.path.join(self.folder, 'site.release')
         big = one.file('big', os.urandom(SIZE))
         with open(big, 'rb') as f:
             self.big = f.read()
-        backends = []
+        backends = self.backends = []
         for d in self.machines:
             d.json('create', 'share', 'site', d.file('old'), '--public', '--no-autostop-sharing',
                    '--backend-of', self.frontend)
@@ -61,7 +62,7 @@ class Site:
                 assert done.status == 0, done
             d.json('publish', 'site', '--from', release)
             backends.append(d.json('start', 'site', timeout=LONG)['onion'])
-        config = os.path.join(self.folder, 'ob')
+        config = self.config = os.path.join(self.folder, 'ob')
         done = one.ctl('balance', 'config', *backends, '--key', key, '-o', config)
         assert done.status == 0, done
         self.log = open(os.path.join(self.folder, 'log'), 'w+')
@@ -70,12 +71,12 @@ class Site:
              os.path.join(config, 'config.yaml'), '-v', 'info'],
             stdout=self.log, stderr=self.log,
             env={**os.environ, 'ONIONBALANCE_LOG_LOCATION': os.path.join(self.folder, 'ob.log')})
-        until(self.visit, 'the frontend is reached', LONG, step=1)
+        until(self.both_serve, 'the frontend leads to both', LONG, step=1)
         return self
 
     def said(self):
         self.log.seek(0)
-        return self.log.read()[-2000:]
+        return f'{self.failures}; {self.log.read()[-2000:]}'
 
     def end(self):
         if self.balance:
@@ -92,18 +93,29 @@ class Site:
              f'http://{self.frontend}.onion{target}'],
             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
-    def visit(self):
-        """A newcomer: circuits of his own, and so a backend by lot."""
-        out, _ = self.curl('/small').communicate()
-        return out == b'small'
+    def both_serve(self):
+        """Onionbalance may publish before it has found all of them."""
+        self.visitor.forget()
+        self.crowd(6)
+        return min(self.counts()) > 0
 
     def crowd(self, n, at_once=6):
-        """How many of n newcomers were served."""
+        """How many of n newcomers, with circuits and so a backend by lot of their own, were served."""
         served = 0
         for i in range(0, n, at_once):
             running = [self.curl('/small') for _ in range(min(at_once, n - i))]
-            served += sum(p.communicate()[0] == b'small' for p in running)
+            for out, err in [p.communicate() for p in running]:
+                served += out == b'small'
+                self.failures += [] if out == b'small' else [err.decode()]
         return served
+
+    def check(self, by=0):
+        """balance check: (exit status, what release, visits by address)"""
+        done = self.machines[by].ctl('--json', 'balance', 'check', self.frontend, '--config',
+                                     os.path.join(self.config, 'config.yaml'), timeout=400)
+        answer = done.json
+        assert set(answer) == {'visits', 'release'}, answer
+        return done.status, answer['release'], {v['onion']: v for v in answer['visits']}
 
     def counts(self):
         return [d.show('site')['transfers']['completed'] if d.process else 0
@@ -130,6 +142,40 @@ def test_newcomers_are_spread_over_both_and_none_fails(site):
     shares = [b - a for a, b in zip(before, site.counts())]
     print(f'{VISITORS} newcomers: {shares}')
     assert sum(shares) == VISITORS and min(shares) >= VISITORS / 5, shares
+
+
+def test_all_are_visited_and_compared(site):
+    before = site.counts()
+    status, release, visits = until(lambda: (found := site.check())[0] == 0 and found,
+                                    'all answer alike', LONG, step=2)
+    assert release == 'same'
+    assert {*site.backends, site.frontend} == set(visits)
+    now = datetime.datetime.now(datetime.timezone.utc)
+    for visit in visits.values():
+        assert visit['good'] and visit['status'] == 200 and visit['path'] == '/download', visit
+        d = visit['descriptor']
+        after, to = (datetime.datetime.fromisoformat(d[f'published_{k}'].replace('Z', '+00:00'))
+                     for k in ('after', 'before'))
+        assert after <= to <= now + datetime.timedelta(seconds=1), visit
+        assert (now - after).total_seconds() < 2 * 3600 and d['revision'] > 0, visit
+    assert len({visit['etag'] for visit in visits.values()}) == 1
+    # They were visits like any, and count for nothing.
+    assert site.counts() == before
+    one = site.machines[0]
+    shown = one.ctl('balance', 'check', site.frontend, *site.backends, timeout=400)
+    assert shown.status == 0 and 'All 3 serve the same release.' in shown.out, shown
+    # The same files under a key of one's own are another release.
+    one.json('publish', 'site', *(os.path.join(one.content, name) for name in ('big', 'small')))
+    def reached_by_the_other():
+        found = site.check(by=1)
+        return all(visit['good'] for visit in found[2].values()) and found
+    status, release, visits = until(reached_by_the_other, 'all are reached', LONG, step=2)
+    one.json('publish', 'site', '--from', site.release)
+    assert (status, release) == (3, 'different')
+    tags = [visits[onion]['etag'] for onion in site.backends]
+    assert tags[0] != tags[1] and visits[site.frontend]['etag'] in tags
+    for onion in visits:
+        assert not any(onion in d.log() for d in site.machines)
 
 
 def test_a_cut_download_goes_on_at_the_other_machine(site, tmp_path):

@@ -11,7 +11,8 @@ from lib.daemon import TOP
 from lib.waiting import until
 from machine import CannotRun, Machine, build_packages, need_tools
 
-UNITS = ('onionshared.service', 'onionshared.socket', 'onionshared-tor.service')
+UNITS = ('onionshared.service', 'onionshared.socket', 'onionshared-tor.service',
+         'onionshared-keeper.socket')
 FILE = 'canary-file-name.txt'
 
 
@@ -313,6 +314,61 @@ def test_what_the_readme_says_is_enough_and_visitors_come_by_tor(machine, packag
         machine.run('rm', '/etc/onionshared/torrc.d/network.conf')
         machine.run('systemctl', 'stop', 'onionshared', 'onionshared-tor')
         machine.run('sh', '-c', 'rm -rf /var/lib/onionshared-tor/* /root/build-package')
+
+
+FRONTEND = '2gzyxa5ihm7nsggfxnu52rck2vv4rvmdlkiu3zzui5du4xyclen53wid'
+
+
+def guide_commands(heading):
+    """What a part of the guide has people type, a line each."""
+    with open(os.path.join(TOP, 'docs/guides/several-machines.md')) as f:
+        part = f.read().split(f'\n## {heading}')[1].split('\n## ')[0]
+    return [line.strip() for line in part.splitlines() if line.startswith('    ')]
+
+
+def test_the_packaged_tor_takes_backends(machine, tornet):
+    folder = '/run/onionshared-tor/onions'
+    client = tornet.clients[0]
+    setting, restart, create, start = guide_commands('The backends')
+    create, start = create.replace('FRONTEND', FRONTEND), f'{start} --timeout 240'
+    with open(tornet.torrc_file) as f:
+        machine.write('/etc/onionshared/torrc.d/network.conf', f.read())
+    machine.write('/srv/site/index.html', 'the site')
+    try:
+        machine.ok('sh', '-c', restart)
+        until(lambda: ctl(machine, 'tor', 'status')['reachable'], 'tor is in its network', 120)
+        refused = machine.run('sh', '-c', create)
+        assert refused.status == 2 and '/etc/onionshared/torrc.d' in refused.err, refused
+        machine.ok('sh', '-c', setting)
+        machine.ok('sh', '-c', restart)
+        until(lambda: ctl(machine, 'tor', 'status')['reachable'], 'tor is in its network', 120)
+        machine.ok('sh', '-c', create)
+        machine.ok('sh', '-c', start, timeout=250)
+        site = ctl(machine, 'show', 'site')
+        assert site['state'] == 'running'
+        said = machine.ok('stat', '-c', '%U %a', folder, f'{folder}/{site["onion"]}')
+        assert said == 'onionshared-tor 700\n' * 2
+        host = ('-H', f'Host: {FRONTEND}.onion')
+        assert got(client, site['url'], *host) == 'the site'
+        machine.ok('systemctl', 'restart', 'onionshared')
+        until(lambda: ctl(machine, 'show', 'site')['state'] == 'running', 'it is back', 120)
+        assert got(client, site['url'], *host) == 'the site'
+        pid = machine.property('MainPID', 'onionshared-tor')
+        machine.ok('sh', '-c', f'kill -KILL {pid}')
+        until(lambda: ctl(machine, 'show', 'site')['state'] != 'running', 'tor is missed', 60)
+        until(lambda: ctl(machine, 'show', 'site')['state'] == 'running', 'and is back', 120)
+        assert ctl(machine, 'show', 'site')['onion'] == site['onion']
+        ctl(machine, 'delete', 'site', '--yes')
+        assert machine.ok('ls', folder) == ''
+        assert machine.ok('systemctl', 'list-units', '--failed', '--no-legend', 'onionshared*') == ''
+        machine.ok('systemctl', 'stop', 'onionshared')
+        until(lambda: machine.property('ActiveState', 'onionshared-keeper.socket') == 'inactive',
+              'nobody can ask any more')
+        assert site['onion'] not in journal(machine, '-o', 'export')
+    finally:
+        machine.run('sh', '-c', 'rm -f /etc/onionshared/torrc.d/*.conf')
+        machine.run('systemctl', 'stop', 'onionshared', 'onionshared-tor')
+        machine.run('sh', '-c', 'rm -rf /var/lib/onionshared-tor/*')
 
 
 def got(client, url, *args):

@@ -8,9 +8,11 @@ import pytest
 
 from lib.daemon import BUILD, ONIONSHARED, TOP
 
-UNITS = ('onionshared.service', 'onionshared.socket', 'onionshared-tor.service')
+UNITS = ('onionshared.service', 'onionshared.socket', 'onionshared-tor.service',
+         'onionshared-keeper.socket', 'onionshared-keeper@.service')
 # What systemd-analyze may find at most; 10.0 is a service without any protection.
-EXPOSURE = {'onionshared.service': 0.5, 'onionshared-tor.service': 2.0}
+EXPOSURE = {'onionshared.service': 0.5, 'onionshared-tor.service': 2.0,
+            'onionshared-keeper@.service': 0.5}
 
 
 @pytest.fixture(scope='module')

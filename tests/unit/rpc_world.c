@@ -128,17 +128,23 @@ static void m_give(struct rpc_call *call, void *ud)
 }
 
 static const struct rpc_method methods[] = {
-	{"Create", m_create},     {"Start", m_error},         {"Stop", m_wait},
-	{"Restart", m_give},      {"Wait", m_wait},           {"List", m_list},
-	{"Show", m_wrong},        {"Edit", m_error},          {"Rename", m_error},
-	{"Delete", m_empty},      {"Keep", m_bind},           {"Status", m_error},
-	{"Watch", m_wait},        {"History", m_error},       {"InboxList", m_error},
-	{"InboxShow", m_error},   {"InboxOpen", m_error},     {"InboxDelete", m_error},
-	{"KeyList", m_error},     {"KeyAdd", m_error},        {"KeyRemove", m_error},
-	{"Publish", m_error},     {"Import", m_error},        {"Export", m_error},
-	{"AddContent", m_error},  {"RemoveContent", m_error}, {"HandoverBegin", m_error},
-	{"HandoverPut", m_error}, {"BridgesList", m_error},   {"BridgesSet", m_error},
-	{"TorCheck", m_error},    {"Reload", m_empty},        {NULL, NULL},
+	{"Create", m_create},       {"Start", m_error},
+	{"Stop", m_wait},           {"Restart", m_give},
+	{"Wait", m_wait},           {"List", m_list},
+	{"Show", m_wrong},          {"Edit", m_error},
+	{"Rename", m_error},        {"Delete", m_empty},
+	{"Keep", m_bind},           {"Status", m_error},
+	{"Watch", m_wait},          {"History", m_error},
+	{"InboxList", m_error},     {"InboxShow", m_error},
+	{"InboxOpen", m_error},     {"InboxDelete", m_error},
+	{"KeyList", m_error},       {"KeyAdd", m_error},
+	{"KeyRemove", m_error},     {"Publish", m_error},
+	{"Import", m_error},        {"Export", m_error},
+	{"AddContent", m_error},    {"RemoveContent", m_error},
+	{"HandoverBegin", m_error}, {"HandoverPut", m_error},
+	{"BridgesList", m_error},   {"BridgesSet", m_error},
+	{"TorCheck", m_error},      {"BalanceCheck", m_error},
+	{"Reload", m_empty},        {NULL, NULL},
 };
 
 /* --- the loop --- */

@@ -12,6 +12,7 @@
 
 #include "base/fsutil.h"
 #include "fake_tor.h"
+#include "tor/hsfiles.h"
 #include "tor/internal.h"
 
 #define MANY     5
@@ -36,8 +37,11 @@ struct fixture {
 	struct buf list; /* as GETCONF tells it: "Key=value", a line each */
 	bool sandbox, refuse;
 	unsigned setconfs;
-	bool dead; /* of a directory without a good ob_config */
+	size_t longest; /* line of SETCONF */
+	bool dead;      /* of a directory without a good ob_config */
 	struct seen seen[MANY];
+	struct seen *many; /* HSFILES_MAX and one more, or NULL */
+	char *memory;      /* a directory for them, or NULL */
 	unsigned removed;
 	bool stopped;
 };
@@ -140,6 +144,7 @@ static bool script(struct fake_conn *c, const char *line, void *ud)
 		return false;
 	}
 	f->setconfs++;
+	f->longest = strlen(line) > f->longest ? strlen(line) : f->longest;
 	if (f->refuse) {
 		fake_say(c, "513 Unacceptable option value: no\r\n");
 		return true;
@@ -217,6 +222,13 @@ static int teardown(void **state)
 	assert_false(f->dead);
 	for (unsigned i = 0; i < MANY; i++) {
 		free(f->seen[i].reason);
+	}
+	for (unsigned i = 0; f->many && i <= HSFILES_MAX; i++) {
+		free(f->many[i].reason);
+	}
+	free(f->many);
+	if (f->memory) {
+		unit_rmtree(f->memory);
 	}
 	buf_done(&f->list);
 	free(f->control);
@@ -528,6 +540,47 @@ static void what_cannot_be_a_backend_is_refused_without_asking_tor(void **state)
 	assert_int_equal(f->setconfs, 0);
 }
 
+/* In memory: each file is synced, and that takes a disk too long for so many. */
+static void as_many_as_there_may_be_and_no_more(void **state)
+{
+	struct fixture *f = *state;
+	struct seen *all = f->many = xcalloc(HSFILES_MAX + 1, sizeof(*all));
+	struct onion_spec spec = {.target = "unix:/run/x/1.sock", .frontend = FRONTEND};
+	unsigned lines = 0;
+
+	f->memory = access("/dev/shm", W_OK) == 0 ? xstrdup("/dev/shm/onionshared-unit-XXXXXX")
+						  : xstrdup("/tmp/onionshared-unit-XXXXXX");
+	assert_non_null(mkdtemp(f->memory));
+	free(f->onions);
+	f->onions = xasprintf("%s/onions", f->memory);
+	begin(f);
+	f->tor->times.beat = 60000;
+	for (unsigned i = 0; i <= HSFILES_MAX; i++) {
+		crypto_random(all[i].key, ONION_KEY_SIZE);
+		fake_address(all[i].key, all[i].address);
+		spec.address = all[i].address;
+		spec.key = all[i].key;
+		all[i].onion = tor_onion_add(f->tor, &spec, on_onion, &all[i]);
+	}
+	RUN_UNTIL(f, f->setconfs > 0 && all[HSFILES_MAX].state == ONION_FAILED);
+	assert_non_null(strstr(all[HSFILES_MAX].reason, "1000 backends already"));
+	assert_in_range(f->longest, 1, CTL_REPLY_MAX / 2);
+	for (const char *p = f->list.p; (p = strstr(p, "HiddenServiceDir=")); p++) {
+		lines++;
+	}
+	assert_int_equal(lines, HSFILES_MAX);
+	RUN_UNTIL(f, all[0].state == ONION_PUBLISHING);
+	/* One goes, and there is room for another. */
+	onion_remove(all[0].onion, false, on_removed, f);
+	RUN_UNTIL(f, f->removed == 1);
+	onion_remove(all[HSFILES_MAX].onion, false, on_removed, f);
+	spec.address = all[0].address;
+	spec.key = all[0].key;
+	all[0].state = ONION_WANTED;
+	all[0].onion = tor_onion_add(f->tor, &spec, on_onion, &all[0]);
+	RUN_UNTIL(f, all[0].state == ONION_PUBLISHING);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -545,6 +598,7 @@ int main(void)
 		T(a_tor_with_a_sandbox_is_refused_with_the_way_out),
 		T(another_users_tor_is_refused_with_the_way_out),
 		T(what_cannot_be_a_backend_is_refused_without_asking_tor),
+		T(as_many_as_there_may_be_and_no_more),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,6 +13,7 @@ struct fixture {
 	int done;
 	int status;
 	char problem[128];
+	char etag[HTTP_CLIENT_ETAG_MAX + 1];
 };
 
 static int setup(void **state)
@@ -45,13 +46,14 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void on_end(void *ud, int status, const char *problem)
+static void on_end(void *ud, const struct http_answer *answer)
 {
 	struct fixture *f = ud;
 
 	f->done++;
-	f->status = status;
-	snprintf(f->problem, sizeof(f->problem), "%s", problem ? problem : "");
+	f->status = answer->status;
+	snprintf(f->problem, sizeof(f->problem), "%s", answer->problem ? answer->problem : "");
+	snprintf(f->etag, sizeof(f->etag), "%s", answer->etag);
 }
 
 static void start(struct fixture *f, const struct peer_step *steps)
@@ -153,6 +155,55 @@ static void answers_are_known_by_their_status(void **state)
 			fail_msg("%s: %d %s", cases[i].answer, f->status, f->problem);
 		}
 		assert_string_equal(f->problem, "");
+	}
+}
+
+static void a_strong_validator_is_told(void **state)
+{
+	struct fixture *f = *state;
+	static const struct {
+		const char *fields, *etag;
+	} cases[] = {
+		{"ETag: \"abc\"\r\n", "\"abc\""},
+		{"X-ETag: \"a\"\r\netag:\t\"b!\" \r\nETagX: \"c\"\r\n", "\"b!\""},
+		{"", ""},
+		{"ETag: W/\"abc\"\r\n", ""},
+		{"ETag: abc\r\n", ""},
+		{"ETag: \"\r\n", ""},
+		{"ETag: \"a b\"\r\n", ""},
+		{"ETag: \"a\xff\"\r\n", ""},
+		{"ETag: \"a\"\r\nETag: \"b\"\r\n", ""},
+	};
+	char text[256];
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const struct peer_step steps[] = {{ALL_OF_IT, .say = text}, {0}};
+
+		snprintf(text, sizeof(text),
+			 "HTTP/1.1 103 Early\r\nETag: \"early\"\r\n\r\n"
+			 "HTTP/1.1 200 OK\r\n%sTransfer-Encoding: chunked\r\n\r\n"
+			 "0\r\nETag: \"late\"\r\n\r\n",
+			 cases[i].fields);
+		run(f, steps);
+		if (f->status != 200 || strcmp(f->etag, cases[i].etag) != 0) {
+			fail_msg("%s: %d %s", text, f->status, f->etag);
+		}
+	}
+}
+
+static void a_validator_has_a_bound(void **state)
+{
+	struct fixture *f = *state;
+	char tag[HTTP_CLIENT_ETAG_MAX + 2], text[256];
+	const struct peer_step steps[] = {{ALL_OF_IT, .say = text}, {0}};
+
+	for (size_t n = HTTP_CLIENT_ETAG_MAX; n <= HTTP_CLIENT_ETAG_MAX + 1; n++) {
+		memset(tag, 'a', n);
+		tag[0] = tag[n - 1] = '"';
+		tag[n] = '\0';
+		snprintf(text, sizeof(text), "HTTP/1.1 204 No\r\nETag: %s\r\n\r\n", tag);
+		run(f, steps);
+		assert_string_equal(f->etag, n == HTTP_CLIENT_ETAG_MAX ? tag : "");
 	}
 }
 
@@ -338,6 +389,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(the_request_says_what_it_must_and_no_more),
 		TEST(answers_are_known_by_their_status),
+		TEST(a_strong_validator_is_told),
+		TEST(a_validator_has_a_bound),
 		TEST(what_is_no_answer_is_told_in_words),
 		TEST(an_answer_without_end_is_cut),
 		TEST(a_slow_server_is_given_up),

@@ -178,7 +178,7 @@ static void every_method_has_permission_and_text(void **state)
 			assert_string_not_equal(m->name, interface_control.methods[k].name);
 		}
 	}
-	assert_int_equal(interface_control.n_methods, 32);
+	assert_int_equal(interface_control.n_methods, 33);
 	assert_null(interface_method(&interface_control, SPAN("Star")));
 	assert_null(interface_method(&interface_control, SPAN("Starts")));
 	assert_ptr_equal(interface_find(SPAN(INTERFACE_CONTROL)), &interface_control);

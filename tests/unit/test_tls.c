@@ -106,13 +106,13 @@ static void on_dialled(void *ud, int fd)
 	f->fd = fd;
 }
 
-static void on_end(void *ud, int status, const char *problem)
+static void on_end(void *ud, const struct http_answer *answer)
 {
 	struct fixture *f = ud;
 
 	f->done++;
-	f->status = status;
-	snprintf(f->problem, sizeof(f->problem), "%s", problem ? problem : "");
+	f->status = answer->status;
+	snprintf(f->problem, sizeof(f->problem), "%s", answer->problem ? answer->problem : "");
 }
 
 static void wait_for(struct fixture *f)
