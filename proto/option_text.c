@@ -92,14 +92,16 @@ static json_t *absolute(const char *text)
 	return value;
 }
 
-/* What is wrong stays as it is, for the check. */
+/* NULL: it is none. */
 static json_t *parse_local_time(const char *text)
 {
 	char utc[UNITS_TIME_TEXT];
 	int64_t ms;
 
-	return json_string(units_parse_local_time(text, &ms) == 0 ? units_print_time(ms, utc)
-								  : text);
+	if (units_parse_local_time(text, &ms) == 0) {
+		return json_string(units_print_time(ms, utc));
+	}
+	return units_parse_time(span_str(text), &ms) == -EINVAL ? NULL : json_string(text);
 }
 
 /* In one form, however it was copied; what is wrong stays as it is, for the check. */
@@ -144,7 +146,9 @@ int option_parse_text(const struct option *o, const char *text, json_t **ret, st
 	case OPTION_TIME:
 		value = parse_local_time(text);
 		if (!value) {
-			return option_refuse(err, o->name, "is not valid UTF-8");
+			return option_refuse(err, o->name,
+					     "must be a time: 2026-11-22 14:00, or "
+					     "2026-11-22T14:00:00Z");
 		}
 		break;
 	case OPTION_SIZE:

@@ -174,7 +174,12 @@ const struct command cmd_bridges_set = {
 		"snowflake-client.\n"
 		"\n"
 		"The new ones replace those before, and stay over restarts. They are for a tor\n"
-		"of the daemon's own; another's has them in its own configuration.",
+		"of the daemon's own; another's has them in its own configuration.\n"
+		"\n"
+		"The package's tor, onionshared-tor.service, may start programs when a file in\n"
+		"/etc/onionshared/torrc.d/ says 'Sandbox 0', and snowflake needs a drop-in "
+		"besides:\n"
+		"/usr/share/doc/onionshared/examples/snowflake.conf tells where.",
 	.opts = set_opts,
 	.max_words = BRIDGES_MAX,
 	.run = run_set,
