@@ -205,13 +205,18 @@ static void note_haste(struct service *svc)
 	svc->pause_until = now + svc->pause_ms;
 }
 
+static void tell_publishing(struct service *svc)
+{
+	if (svc->state == SERVICE_RUNNING || svc->state == SERVICE_PUBLISHING) {
+		service_set_state(svc, SERVICE_PUBLISHING, NULL);
+	}
+}
+
 static void replace_onion(struct service *svc, bool cut, void (*removed)(void *ud), void *ud)
 {
 	note_haste(svc);
 	onion_remove(take_ptr(svc->onion), cut, removed, ud);
-	if (svc->state == SERVICE_RUNNING || svc->state == SERVICE_PUBLISHING) {
-		service_set_state(svc, SERVICE_PUBLISHING, NULL);
-	}
+	tell_publishing(svc);
 	add_onion(svc);
 }
 
@@ -226,6 +231,7 @@ bool service_republish(struct service *svc, bool cut, void (*removed)(void *ud),
 	}
 	if (!cut && onion_in_the_making(svc->onion)) {
 		svc->republish_due = true;
+		tell_publishing(svc); /* it may run, and tor be at work after a sleep */
 	} else {
 		replace_onion(svc, cut, removed, ud);
 	}

@@ -90,6 +90,7 @@ struct tor {
 	uint64_t network_since; /* bootstrapped; 0: not */
 	uint64_t looked_at;     /* boot time; 0: not yet */
 	uint64_t woke_at;       /* boot time; 0: it has not slept */
+	bool wants_consensus;   /* the first one since then is waited for */
 
 	uv_timer_t retry; /* the next try to connect */
 	uv_timer_t wake;  /* tells callers what happened, from outside of their calls */

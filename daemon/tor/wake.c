@@ -7,6 +7,9 @@
  * (rotate_all_descriptors): of one that it has slept through, the one after it has no
  * descriptor until the next begins. An onion that is added has both, of now. And its
  * circuits are new: those of before the sleep may be dead without tor knowing.
+ *
+ * Which period it is, and when the next comes, tor reads in the consensus, and the one of
+ * before the sleep may be old: so they are added once more with the next one.
  */
 #include <time.h>
 
@@ -22,16 +25,22 @@ static uint64_t boot_ms(void)
 	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
 }
 
-/* Both may tell of it, tor and the clock. */
-static void woke_up(struct tor *t, uint64_t now)
+static void add_all_again(struct tor *t)
 {
-	if (t->status.state != TOR_READY || (t->woke_at && now - t->woke_at < t->times.stall)) {
-		return;
-	}
-	t->woke_at = now;
 	list_for_each (it, &t->onions) {
 		onion_add_again(list_entry(it, struct onion, link));
 	}
+}
+
+/* Both may tell of it, tor and the clock. */
+static void woke_up(struct tor *t, uint64_t now)
+{
+	if (t->woke_at && now - t->woke_at < t->times.stall) {
+		return;
+	}
+	t->woke_at = now;
+	t->wants_consensus = true;
+	add_all_again(t);
 }
 
 void wake_look(struct tor *t)
@@ -49,9 +58,15 @@ void wake_take_status(struct tor *t, struct span status)
 	struct span severity, action;
 	uint64_t seconds;
 
+	if (!ctl_next_word(&status, &severity) || !ctl_next_word(&status, &action)) {
+		return;
+	}
+	if (span_eq(action, SPAN("CONSENSUS_ARRIVED")) && t->wants_consensus) {
+		t->wants_consensus = false;
+		add_all_again(t);
+	}
 	/* control-spec section 4.1.10; a negative TIME is a clock set back, where nothing helps */
-	if (ctl_next_word(&status, &severity) && ctl_next_word(&status, &action) &&
-	    span_eq(action, SPAN("CLOCK_JUMPED")) &&
+	if (span_eq(action, SPAN("CLOCK_JUMPED")) &&
 	    span_u64(ctl_value(status, "TIME"), INT32_MAX, &seconds) == 0 &&
 	    seconds * 1000 >= t->times.sleep) {
 		woke_up(t, boot_ms());

@@ -133,10 +133,15 @@ def test_all_of_the_machine_sleeps(machine):
 
 
 def test_another_controller_that_closes_all_circuits(machine):
+    """Tor makes them anew, 28 for an onion in five minutes (get_max_intro_circ_per_period).
+
+    The first ten and those of two rounds leave room for some that fail on a busy machine; with
+    those of thirty rounds visitors wait until the five minutes are over.
+    """
     service = machine.share('docs')
     told = machine.told('ADD_ONION')
     with machine.tor.control() as control:
-        for _ in range(30 if PATIENT else 3):
+        for _ in range(30 if PATIENT else 2):
             for line in control.command('GETINFO circuit-status'):
                 circuit = line.removeprefix('circuit-status=').split(' ')[0]
                 if circuit.isdigit():
@@ -148,7 +153,8 @@ def test_another_controller_that_closes_all_circuits(machine):
             time.sleep(10 if PATIENT else 1)
     assert machine.told('ADD_ONION') == told
     machine.visitor.forget()
-    assert reached(machine.visitor, service, '/download', seconds=LONG * 2) == b'data'
+    assert reached(machine.visitor, service, '/download',
+                   seconds=LONG + (300 if PATIENT else 0)) == b'data'
     assert machine.state() == 'running'
 
 

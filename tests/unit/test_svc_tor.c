@@ -496,6 +496,26 @@ static void keys_that_come_while_tor_publishes_are_published_together(void **sta
 	assert_non_null(strstr(w->fake.log.p, last));
 }
 
+static void a_key_that_comes_right_after_a_sleep_is_not_taken_for_published(void **state)
+{
+	struct world *w = *state;
+	struct service *svc = running(w, "docs");
+
+	announce(w, svc);
+	unsigned adds = w->fake.adds;
+
+	fake_event(&w->fake, "650 STATUS_GENERAL WARN CLOCK_JUMPED TIME=7200 IDLE=0\r\n");
+	turn_until(w, w->fake.adds > adds && onion_in_the_making(svc->onion));
+	assert_true(is_running(svc)); /* visitors wait a moment; nobody need do anything */
+	assert_int_equal(add_key(w, svc, "bob", NULL, NULL), 0);
+	assert_string_equal(service_state_text(svc), "publishing");
+	_cleanup_free_ char *bob = public_half(svc, "bob");
+
+	announce(w, svc);
+	assert_non_null(strstr(w->fake.log.p, bob));
+	assert_int_equal(w->fake.adds, adds + 2);
+}
+
 static void a_key_that_tor_was_not_told_of_yet_is_there_after_a_loss(void **state)
 {
 	struct world *w = *state;
@@ -783,6 +803,7 @@ int main(void)
 		WITH_LOOP(
 			a_key_that_is_taken_back_closes_the_circuits_before_the_others_are_let_in),
 		WITH_LOOP(keys_that_come_while_tor_publishes_are_published_together),
+		WITH_LOOP(a_key_that_comes_right_after_a_sleep_is_not_taken_for_published),
 		WITH_LOOP(a_key_that_tor_was_not_told_of_yet_is_there_after_a_loss),
 		WITH_LOOP(many_keys_taken_back_are_shut_out_at_once_and_tor_is_spared),
 		WITH_LOOP(a_key_taken_back_while_stopped_does_not_come_in_by_an_old_circuit),
