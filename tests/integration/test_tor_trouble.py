@@ -121,6 +121,7 @@ def test_a_tor_that_stands_still(machine):
 def test_all_of_the_machine_sleeps(machine):
     """Ten minutes, or three seconds."""
     service = machine.share('docs')
+    told = machine.told('ADD_ONION')
     for pid in (machine.tor.pid, machine.daemon.pid):
         os.kill(pid, signal.SIGSTOP)
     time.sleep(600 if PATIENT else 3)
@@ -128,8 +129,11 @@ def test_all_of_the_machine_sleeps(machine):
         os.kill(pid, signal.SIGCONT)
     machine.daemon.until_state('docs', 'running', seconds=LONG)
     machine.visitor.forget()
-    # 102 s were seen after ten minutes; which part of that is whose was not looked into.
-    assert reached(machine.visitor, service, '/download', seconds=LONG * 2) == b'data'
+    # Ten minutes are more than two time periods of this network: tor alone has no descriptor for
+    # the present one until it ends (daemon/tor/wake.c), and visitors got in after 95 to 104 s.
+    assert reached(machine.visitor, service, '/download', seconds=60) == b'data'
+    if PATIENT:
+        assert machine.told('ADD_ONION') > told
 
 
 def test_another_controller_that_closes_all_circuits(machine):
