@@ -61,3 +61,26 @@ def test_what_cannot_be_is_refused_with_a_sentence(tmp_path):
         status = 2 if why in ('must be an onion address', 'version 3', 'checksum') else 1
         assert done.returncode == status and why in done.stderr, (words, done)
     assert ctl('balance', 'config', cwd=tmp_path).returncode == 2
+
+
+def test_a_check_needs_tor_and_addresses(daemon, tmp_path):
+    config = tmp_path / 'config.yaml'
+    config.write_text(f'services:\n- key: a\n  instances:\n  - address: {TWO}.onion\n')
+    two = tmp_path / 'two.yaml'
+    two.write_text(f'- key: a\n  instances: [{{address: {TWO}.onion}}]\n- key: b\n')
+    for words, status, why in (
+            ([ONE, TWO], 7, '--local-only'),
+            ([ONE, '--config', config], 7, '--local-only'),
+            ([ONE, ONE], 2, "the frontend's own address"),
+            (['example.org'], 2, 'frontend: must be an onion address'),
+            ([ONE, TWO, '--path', 'a b'], 2, 'percent-encoded'),
+            ([ONE, 'example.org'], 1, 'example.org: an address of a backend must be'),
+            ([ONE, '--config', tmp_path / 'none'], 1, 'cannot read'),
+            ([ONE, '--config', tmp_path], 1, 'cannot read'),
+            ([ONE, '--config', two], 1, 'several services'),
+            ([], 2, 'FRONTEND')):
+        done = daemon.ctl('balance', 'check', *map(str, words))
+        assert done.status == status and why in done.err, (words, done)
+    refused = daemon.ctl('--json', 'balance', 'check', ONE)
+    assert refused.json['error'].endswith('TorUnavailable')
+    assert not daemon.ctl('balance', 'check', '--help').err
