@@ -33,7 +33,7 @@ def test_a_key_is_tors_and_its_address_is_right(tmp_path):
 def test_a_configuration_is_printed_or_written_whole(tmp_path):
     made = json.loads(ctl('--json', 'balance', 'key', cwd=tmp_path).stdout)
     shown = ctl('balance', 'config', ONE, f'http://{TWO}.onion/', cwd=tmp_path).stdout
-    for text in (f'address: {ONE}.onion', f'address: {TWO}.onion', 'SocksPort 0', 'ExecStart='):
+    for text in (f'address: {ONE}.onion', f'address: {TWO}.onion', 'SocksPort 0', 'ExecStart=', 'Restart=on-failure'):
         assert text in shown
     done = ctl('balance', 'config', ONE, TWO, '--key', 'frontend.key', '-o', 'ob', cwd=tmp_path)
     assert done.returncode == 0, done
