@@ -10,11 +10,13 @@
 
 #include "base/fsutil.h"
 #include "proto/base/alloc.h"
+#include "proto/base/codec.h"
 #include "proto/base/crypto.h"
 #include "tor/onion.h"
 
-/* What stands before the key in tor's file of it: 32 bytes. */
+/* What stands before a key in tor's file of it: 32 bytes. */
 static const char key_mark[32] = "== ed25519v1-secret: type0 ==";
+static const char public_mark[32] = "== ed25519v1-public: type0 ==";
 
 void hsfiles_done(struct hsfiles *f)
 {
@@ -60,6 +62,20 @@ static int put_file(struct hsfiles *f, const char *dir, const char *name, struct
 	return fs_write_file(path, wanted, 0600, &f->err);
 }
 
+/* Else tor makes it, and tells its log the address. The key begins the address. */
+static int put_public(struct hsfiles *f, const char *dir, const struct hsfiles_entry *e)
+{
+	uint8_t address[ONION_ADDRESS_LEN * 5 / 8];
+	char key[sizeof(public_mark) + 32];
+
+	if (base32_decode(span_str(e->address), address, sizeof(address)) < 0) {
+		return error_set(&f->err, EINVAL, "an address that is none");
+	}
+	memcpy(key, public_mark, sizeof(public_mark));
+	memcpy(key + sizeof(public_mark), address, 32);
+	return put_file(f, dir, "hs_ed25519_public_key", span_of(key, sizeof(key)));
+}
+
 static int write_entry(struct hsfiles *f, const struct hsfiles_entry *e)
 {
 	_cleanup_free_ char *dir = xasprintf("%s/%s", f->root, e->address);
@@ -71,6 +87,9 @@ static int write_entry(struct hsfiles *f, const struct hsfiles_entry *e)
 	memcpy(key + sizeof(key_mark), e->key, ONION_KEY_SIZE);
 	if (r == 0) {
 		r = put_file(f, dir, "ob_config", span_str(config));
+	}
+	if (r == 0) {
+		r = put_public(f, dir, e);
 	}
 	if (r == 0) {
 		r = put_file(f, dir, "hs_ed25519_secret_key", span_of(key, sizeof(key)));

@@ -103,6 +103,11 @@ static bool is_there(const struct fixture *f, const struct hsfiles_entry *e)
 		return false;
 	}
 	assert_memory_equal(key + 32, e->key, ONION_KEY_SIZE);
+	free(take_ptr(key));
+	memcpy(strrchr(path, '/'), "/hs_ed25519_public_key", 23); /* as long */
+	assert_int_equal(fs_read_file(path, 200, &key), 64);
+	assert_memory_equal(key, "== ed25519v1-public: type0 ==\0\0\0", 32);
+	assert_memory_equal(key + 32, e->key, 32); /* as these addresses are made */
 	assert_true(fs_read_file(config, 200, &text) > 0);
 	assert_string_equal(text, "MasterOnionAddress " FRONTEND ".onion\n");
 	return true;
