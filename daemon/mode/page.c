@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "mode/page.h"
 
-#include "http/tmpl.h"
+#include "http/content/tmpl.h"
 #include "mode/assets.h"
 
 void page_head(struct buf *b, const char *title, struct span meta)

@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "http/client.h"
+#include "http/client/client.h"
 #include "proto/base/alloc.h"
 #include "proto/base/codec.h"
 #include "proto/base/crypto.h"

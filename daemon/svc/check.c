@@ -9,7 +9,7 @@
 #include <sys/un.h>
 
 #include "ev/dial.h"
-#include "http/client.h"
+#include "http/client/client.h"
 #include "http/url.h"
 #include "proto/base/alloc.h"
 #include "proto/base/codec.h"

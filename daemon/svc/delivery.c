@@ -10,7 +10,7 @@
 #include "base/fsutil.h"
 #include "ev/dial.h"
 #include "ev/work.h"
-#include "http/client.h"
+#include "http/client/client.h"
 #include "proto/base/alloc.h"
 #include "proto/base/crypto.h"
 #include "svc/webhook_text.h"

@@ -2,7 +2,7 @@
 /* What a share keeps in the database comes back as bytes that nobody vouches for. */
 #include <stdlib.h>
 
-#include "http/zipsum.h"
+#include "http/content/zipsum.h"
 #include "mode/files/coverage.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);

@@ -2,8 +2,8 @@
 /* Whatever a name is made of, it stays a name: in HTML, in an address, in a header field. */
 #include <stdlib.h>
 
+#include "http/content/tmpl.h"
 #include "http/path.h"
-#include "http/tmpl.h"
 #include "proto/base/utf8.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);

@@ -5,8 +5,8 @@
  */
 #pragma once
 
-#include "http/ws.h"
-#include "http/ws_in.h"
+#include "http/ws/in.h"
+#include "http/ws/ws.h"
 #include "tests/lib/http_mem.h"
 
 #define WS_MEM_KEY "dGhlIHNhbXBsZSBub25jZQ=="

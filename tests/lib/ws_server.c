@@ -12,7 +12,7 @@
 
 #include "base/list.h"
 #include "http/server.h"
-#include "http/ws.h"
+#include "http/ws/ws.h"
 #include "proto/base/alloc.h"
 
 struct program {

@@ -2,7 +2,7 @@
 /* The HTTP client against a server that follows a script, without TLS. */
 #include "peer.h"
 
-#include "http/client.h"
+#include "http/client/client.h"
 
 struct fixture {
 	uv_loop_t loop;

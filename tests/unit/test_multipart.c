@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "http/multipart.h"
+#include "http/content/multipart.h"
 
 #include <errno.h>
 #include <time.h>
 
-#include "http/param.h"
+#include "http/content/param.h"
 #include "unit.h"
 
 #define PARTS 100

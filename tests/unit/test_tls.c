@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 
 #include "ev/dial.h"
-#include "http/client.h"
+#include "http/client/client.h"
 
 static struct world {
 	char *dir;

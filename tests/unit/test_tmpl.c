@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "http/tmpl.h"
+#include "http/content/tmpl.h"
 #include "unit.h"
 
 #define assert_buf(b, text)                        \

@@ -6,7 +6,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
-#include "http/zip.h"
+#include "http/content/zip.h"
 #include "mode/files/tree.h"
 #include "mode/names.h"
 #include "unit.h"

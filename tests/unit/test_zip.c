@@ -8,9 +8,9 @@
 
 #include "ev/bufpool.h"
 #include "ev/ev.h"
-#include "http/zip.h"
-#include "http/zipsource.h"
-#include "http/zipsum.h"
+#include "http/content/zip.h"
+#include "http/content/zipsource.h"
+#include "http/content/zipsum.h"
 #include "proto/base/buf.h"
 #include "unit.h"
 

@@ -2,7 +2,7 @@
 /* The chat mode's own struct, and the two kinds of members: for this folder only. */
 #pragma once
 
-#include "http/ws.h"
+#include "http/ws/ws.h"
 #include "mode/chat/room.h"
 #include "mode/mode.h"
 

@@ -7,7 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "http/multipart.h"
+#include "http/content/multipart.h"
 #include "mode/chat/chat.h"
 #include "proto/base/alloc.h"
 #include "proto/base/crypto.h"

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "http/tmpl.h"
+#include "http/content/tmpl.h"
 #include "mode/page.h"
 
 void listing_size(struct buf *b, uint64_t bytes)

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "http/multipart.h"
+#include "http/content/multipart.h"
 #include "mode/names.h"
 #include "mode/receive/records.h"
 #include "mode/receive/refusal.h"

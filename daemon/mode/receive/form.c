@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 #include "mode/receive/form.h"
 
-#include "http/tmpl.h"
+#include "http/content/tmpl.h"
 #include "mode/assets.h"
 #include "mode/page.h"
 

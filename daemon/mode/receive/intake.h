@@ -12,7 +12,7 @@
 #include <stdint.h>
 
 #include "http/body.h"
-#include "http/multipart.h"
+#include "http/content/multipart.h"
 #include "mode/receive/receive.h"
 #include "mode/receive/refusal.h"
 

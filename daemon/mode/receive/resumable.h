@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "http/multipart.h"
+#include "http/content/multipart.h"
 #include "mode/receive/receive.h"
 
 #define RESUMABLE_PATH "/upload-ajax/" /* and the token */

@@ -8,7 +8,7 @@
 #include <zlib.h>
 
 #include "base/fsutil.h"
-#include "http/ziprec.h"
+#include "http/content/ziprec.h"
 #include "proto/base/alloc.h"
 #include "proto/base/buf.h"
 #include "proto/base/crypto.h"

@@ -3,7 +3,7 @@
  * A submission as one encrypted file, made while it comes in: age around a zip
  * of stored entries. Names and single sizes are inside only, and nothing tells a time.
  *
- * The zip is made here of http/ziprec.h's records and not by libarchive: that would leave
+ * The zip is made here of http/content/ziprec.h's records and not by libarchive: that would leave
  * names in memory that it frees unwiped, and what it adds behind the data would have
  * to be guessed for the padding.
  *

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "http/multipart.h"
+#include "http/content/multipart.h"
 #include "mode/receive/intake.h"
 #include "mode/receive/receive.h"
 #include "mode/receive/resumable.h"

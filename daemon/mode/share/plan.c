@@ -6,8 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "http/content/zipsource.h"
 #include "http/req.h"
-#include "http/zipsource.h"
 #include "proto/base/alloc.h"
 #include "proto/base/buf.h"
 #include "proto/base/crypto.h"

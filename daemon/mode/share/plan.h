@@ -10,8 +10,8 @@
 
 #include "ev/ev.h"
 #include "http/body.h"
-#include "http/zip.h"
-#include "http/zipsum.h"
+#include "http/content/zip.h"
+#include "http/content/zipsum.h"
 #include "mode/etag.h"
 #include "mode/files/tree.h"
 #include "mode/mode.h"

@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "http/content/tmpl.h"
 #include "http/mime.h"
-#include "http/tmpl.h"
 #include "mode/share/share.h"
 #include "proto/base/alloc.h"
 

@@ -7,8 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "http/gzip.h"
-#include "http/tmpl.h"
+#include "http/content/gzip.h"
+#include "http/content/tmpl.h"
 #include "mode/files/tree.h"
 #include "mode/website/website.h"
 #include "proto/base/alloc.h"

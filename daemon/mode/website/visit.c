@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "http/gzip.h"
+#include "http/content/gzip.h"
 #include "mode/website/website.h"
 #include "proto/base/alloc.h"
 

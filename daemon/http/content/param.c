@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "http/param.h"
+#include "http/content/param.h"
 
 #include <errno.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "http/client.h"
+#include "http/client/client.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "http/ws_out.h"
+#include "http/ws/out.h"
 
 #include <assert.h>
 #include <endian.h>

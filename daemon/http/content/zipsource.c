@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "http/zipsource.h"
+#include "http/content/zipsource.h"
 
 #include <string.h>
 #include <unistd.h>

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "http/ziprec.h"
+#include "http/content/ziprec.h"
 
 /*
  * Tells about entry i. name: room for ZIP_NAME_MAX bytes, for ret->name if it

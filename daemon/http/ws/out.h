@@ -10,7 +10,7 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
-#include "http/ws.h"
+#include "http/ws/ws.h"
 
 struct ws_parcel {
 	unsigned refs; /* shared among the members of a room: who sends it last is not known */

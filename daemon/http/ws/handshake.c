@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
 /* The opening handshake (RFC 6455 section 4.2). */
-#include "http/ws_handshake.h"
+#include "http/ws/handshake.h"
 
 #include "http/head.h"
 #include "proto/base/codec.h"

@@ -15,8 +15,8 @@
 
 #include "ev/ev.h"
 #include "http/body.h"
-#include "http/zip.h"
-#include "http/zipsum.h"
+#include "http/content/zip.h"
+#include "http/content/zipsum.h"
 
 struct zip_files_ops {
 	/*

@@ -7,16 +7,16 @@
  *	          more, and the user is told so at the end of the turn. When it is
  *	          written the connection closes, or lingers if the peer knows nothing of it
  */
-#include "http/ws.h"
+#include "http/ws/ws.h"
 
 #include <endian.h>
 #include <stdlib.h>
 #include <wslay/wslay.h>
 
 #include "http/upgrade.h"
-#include "http/ws_handshake.h"
-#include "http/ws_in.h"
-#include "http/ws_out.h"
+#include "http/ws/handshake.h"
+#include "http/ws/in.h"
+#include "http/ws/out.h"
 #include "proto/base/alloc.h"
 
 #define EVENTS_A_TURN 100

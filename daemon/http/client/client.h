@@ -7,7 +7,7 @@
 #pragma once
 
 #include "ev/ev.h"
-#include "http/tls.h"
+#include "http/client/tls.h"
 #include "proto/base/span.h"
 
 #define HTTP_CLIENT_ANSWER_MAX (64u * 1024)

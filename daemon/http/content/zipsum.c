@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "http/zipsum.h"
+#include "http/content/zipsum.h"
 
 #include <errno.h>
 #include <stdlib.h>

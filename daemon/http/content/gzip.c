@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "http/gzip.h"
+#include "http/content/gzip.h"
 
 #include <errno.h>
 #include <stdlib.h>

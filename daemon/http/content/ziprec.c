@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "http/ziprec.h"
+#include "http/content/ziprec.h"
 
 #include <string.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "http/ws_in.h"
+#include "http/ws/in.h"
 
 #include <errno.h>
 #include <stdio.h>

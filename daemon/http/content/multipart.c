@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "http/multipart.h"
+#include "http/content/multipart.h"
 
 #include <errno.h>
 
-#include "http/param.h"
+#include "http/content/param.h"
 
 /* --- the boundary --- */
 

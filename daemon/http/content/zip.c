@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-3.0-or-later */
-#include "http/zip.h"
+#include "http/content/zip.h"
 
 #include <assert.h>
 #include <errno.h>
