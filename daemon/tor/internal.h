@@ -88,6 +88,7 @@ struct tor {
 	unsigned backoff;
 	uint64_t ready_since, moved_at, beat_at;
 	uint64_t network_since; /* bootstrapped; 0: not */
+	uint64_t published_at;  /* the last onion that was not before; 0: none */
 	uint64_t looked_at;     /* boot time; 0: not yet */
 	uint64_t woke_at;       /* boot time; 0: it has not slept */
 	bool wants_consensus;   /* the first one since then is waited for */

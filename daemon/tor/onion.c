@@ -403,6 +403,7 @@ void onions_event(struct tor *t, const struct desc_event *e)
 	if (o->track.published) {
 		char *reason = o->pow && t->no_pow ? take_ptr(o->reason) : NULL;
 
+		t->published_at = ev_now_ms(t->ev);
 		onion_set_state(o, ONION_PUBLISHED, reason);
 	} else if (o->state == ONION_PUBLISHING) {
 		onion_set_state(
@@ -447,14 +448,15 @@ static void check_stalled(struct onion *o, uint64_t now)
 /*
  * Tor allows an onion 28 introduction circuits in five minutes (get_max_intro_circ_per_period).
  * While it has no way into the network they are used up within seconds, and then it waits, also
- * when the way is there again. One that is added anew has them all.
+ * when the way is there again. One that is added anew has them all. Not while others get
+ * there: of hundreds, the last ones only wait for their turn.
  */
 static void begin_again(struct onion *o, uint64_t now)
 {
 	const struct tor_times *times = &o->tor->times;
 
 	if (o->state != ONION_STALLED || !o->with_tor || now < o->again_at ||
-	    desc_attempted(&o->track)) {
+	    now - o->tor->published_at < times->stall || desc_attempted(&o->track)) {
 		return;
 	}
 	onion_add_again(o);

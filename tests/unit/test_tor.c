@@ -855,6 +855,29 @@ static void an_onion_that_tor_does_not_even_try_to_upload_is_added_anew(void **s
 	assert_null(f->seen[0].reason);
 }
 
+static void onions_that_wait_for_their_turn_are_not_added_anew(void **state)
+{
+	struct fixture *f = *state;
+	const unsigned n = 10;
+
+	begin(f);
+	f->tor->times.stall = 1000;
+	for (unsigned i = 0; i < n; i++) {
+		add(f, i);
+	}
+	RUN_UNTIL(f, in_state(f, ONION_PUBLISHING) == n);
+	/* One after the other gets there; the others have stalled by and by. */
+	for (unsigned i = 0; i < n - 1; i++) {
+		turn_for(&f->loop, 150);
+		event_of(f, i, "UPLOAD", 1, "one");
+		event_of(f, i, "UPLOADED", 1, "");
+		RUN_UNTIL(f, f->seen[i].state == ONION_PUBLISHED);
+	}
+	assert_int_equal(f->seen[n - 1].state, ONION_STALLED);
+	assert_int_equal(f->fake.dels, 0);
+	RUN_UNTIL(f, f->fake.dels == 1); /* now nothing moves any more */
+}
+
 static void an_onion_that_is_to_wait_is_not_told_of_before(void **state)
 {
 	struct fixture *f = *state;
@@ -1612,6 +1635,7 @@ int main(void)
 		T(an_onion_is_published_and_stays_so_through_later_events),
 		T(an_onion_that_is_not_uploaded_stalls_and_recovers),
 		T(an_onion_that_tor_does_not_even_try_to_upload_is_added_anew),
+		T(onions_that_wait_for_their_turn_are_not_added_anew),
 		T(an_onion_that_is_to_wait_is_not_told_of_before),
 		T(after_a_jump_of_the_clock_all_onions_are_added_anew),
 		T(after_a_sleep_all_onions_are_added_anew),
