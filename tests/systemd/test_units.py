@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The units as files: what systemd thinks of them, without starting any."""
+import glob
 import os
 import re
 import subprocess
@@ -183,3 +184,16 @@ def test_each_message_id_is_explained_in_the_catalog(tree, tmp_path):
                           capture_output=True, text=True)
     assert done.returncode == 0 and not done.stderr, done.stderr
     assert (tmp_path / 'var/lib/systemd/catalog/database').stat().st_size > 1000
+
+
+def test_installed_documents_lead_to_each_other(tree, units):
+    pages = glob.glob(f'{tree}/**/doc/onionshared/**/*.md', recursive=True)
+    assert len(pages) > 10
+    for page in pages:
+        with open(page) as f:
+            text = re.sub(r'`[^`\n]*`', '', f.read())
+        for target in re.findall(r'\]\(([^)\s#:]+)(?:#[^)]*)?\)', text):
+            assert os.path.exists(os.path.join(os.path.dirname(page), target)), (page, target)
+    with open(os.path.join(units, 'onionshared.service')) as f:
+        named = re.search(r'file:(\S+)', f.read())[1]
+    assert os.path.exists(f'{tree}{named}')
