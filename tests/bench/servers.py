@@ -239,7 +239,7 @@ class Room(Server):
 class RoomAtSocket(Room):
     """The same at a Unix socket, which is where tor brings visitors."""
 
-    name = 'onionshared, Unix socket'
+    name = 'onionshared at a Unix socket'
 
     def prepare(self):
         with_addresses(self.daemon)
