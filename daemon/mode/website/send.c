@@ -34,12 +34,16 @@ bool website_is_young(const struct stat *st)
 	return tree_ns(now) - tree_ns(st->st_ctim) < YOUNG_NS;
 }
 
+static bool is_released(const struct website *w)
+{
+	return w->site && w->site->content && w->site->content->released;
+}
+
 /* A young file has another validator than the same file later: it may not be the same. */
 void website_make_etag(const struct website *w, const struct stat *st, enum http_coding coding,
 		       char ret[ETAG_ROOM])
 {
-	const struct mode_content *c = w->site ? w->site->content : NULL;
-	bool released = c && c->released;
+	bool released = is_released(w);
 	/* Of a release, which never changes, the time tells its files apart (svc/handover.c). */
 	const uint64_t numbers[] = {
 		/* images of file systems that are made alike have like inodes and times */
@@ -57,7 +61,7 @@ void website_make_etag(const struct website *w, const struct stat *st, enum http
 		coding == HTTP_CODING_GZIP ? span_str(http_gzip_version()) : SPAN(""),
 	};
 
-	etag_make(released ? c->release : w->key, parts, ARRAY_SIZE(parts), ret);
+	etag_make(released ? w->site->content->release : w->key, parts, ARRAY_SIZE(parts), ret);
 }
 
 static bool is_worth_packing(const struct http_accept *accept, const struct find *f)
@@ -80,7 +84,8 @@ struct body *website_body(struct website *w, const struct http_accept *accept, c
 		if (packed && packed->p) {
 			return packed;
 		}
-		*ret_pack = !packed && !website_is_young(&f->st) &&
+		/* What never changes is made smaller at once, on each machine that has it. */
+		*ret_pack = !packed && (is_released(w) || !website_is_young(&f->st)) &&
 			    bodies_have_room(&w->bodies, (size_t)f->st.st_size);
 		if (*ret_pack) {
 			return NULL;
