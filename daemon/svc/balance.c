@@ -237,7 +237,7 @@ static void on_answered(void *ud, const struct http_answer *answer)
 static void on_connected(void *ud, int fd, const char *why)
 {
 	struct visit *v = ud;
-	const struct http_post head = {
+	const struct http_client_request head = {
 		.authority = v->b->host,
 		.target = span_str(v->b->paths[v->path]),
 		.timeout_ms = ANSWER_MS,
@@ -249,7 +249,7 @@ static void on_connected(void *ud, int fd, const char *why)
 		v->etag[0] = '\0';
 		over(v, xasprintf("no connection through Tor: %s", why));
 	} else {
-		v->client = http_client_post(manager_ev(v->b->m), fd, &head, on_answered, v);
+		v->client = http_client_send(manager_ev(v->b->m), fd, &head, on_answered, v);
 	}
 }
 

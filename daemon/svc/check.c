@@ -188,13 +188,13 @@ static void on_answered(void *ud, const struct http_answer *answer)
 
 static void ask(struct check *c, int fd, unsigned timeout_ms)
 {
-	const struct http_post head = {
+	const struct http_client_request head = {
 		.authority = c->host,
 		.target = SPAN("/"),
 		.timeout_ms = timeout_ms,
 	};
 
-	c->client = http_client_post(manager_ev(c->m), fd, &head, on_answered, c);
+	c->client = http_client_send(manager_ev(c->m), fd, &head, on_answered, c);
 }
 
 static void on_dialled(void *ud, int fd)

@@ -143,7 +143,7 @@ static void on_answered(void *ud, const struct http_answer *answer)
 static void post(struct delivery *d, int fd)
 {
 	char authority[HTTP_URL_AUTHORITY_MAX];
-	const struct http_post spec = {
+	const struct http_client_request spec = {
 		.authority = authority,
 		.target = d->url.target,
 		.content_type = d->content_type,
@@ -156,7 +156,7 @@ static void post(struct delivery *d, int fd)
 	};
 
 	http_url_authority(&d->url, authority);
-	d->client = http_client_post(d->ev, fd, &spec, on_answered, d);
+	d->client = http_client_send(d->ev, fd, &spec, on_answered, d);
 }
 
 static void on_dialled(void *ud, int fd)

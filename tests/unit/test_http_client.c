@@ -8,7 +8,7 @@ struct fixture {
 	uv_loop_t loop;
 	struct ev ev;
 	struct peer peer;
-	struct http_post post;
+	struct http_client_request post;
 	struct http_client *client;
 	int done;
 	int status;
@@ -23,7 +23,7 @@ static int setup(void **state)
 	assert_int_equal(uv_loop_init(&f->loop), 0);
 	ev_init(&f->ev, &f->loop, 1 << 20);
 	f->peer.loop = &f->loop;
-	f->post = (struct http_post){
+	f->post = (struct http_client_request){
 		.authority = "example.com:8080",
 		.target = SPAN("/hook?a=b"),
 		.content_type = "text/plain; charset=utf-8",
@@ -67,7 +67,7 @@ static void start(struct fixture *f, const struct peer_step *steps)
 			 0);
 	peer_on_accept(&f->peer, fds[1], NULL);
 	f->done = 0;
-	f->client = http_client_post(&f->ev, fds[0], &f->post, on_end, f);
+	f->client = http_client_send(&f->ev, fds[0], &f->post, on_end, f);
 	assert_int_equal(f->done, 0);
 }
 
@@ -370,7 +370,7 @@ static void what_cannot_be_watched_is_told_later(void **state)
 	char *path = xasprintf("%s/file", dir);
 	int fd = open(path, O_RDWR | O_CLOEXEC); /* no socket: epoll does not take it */
 
-	http_client_post(&f->ev, fd, &f->post, on_end, f);
+	http_client_send(&f->ev, fd, &f->post, on_end, f);
 	assert_int_equal(f->done, 0);
 	while (!f->done) {
 		uv_run(&f->loop, UV_RUN_ONCE);

@@ -23,7 +23,7 @@ static struct world {
 struct fixture {
 	uv_loop_t loop;
 	struct ev ev;
-	struct http_post post;
+	struct http_client_request post;
 	int done;
 	int fd;
 	int status;
@@ -75,7 +75,7 @@ static int setup(void **state)
 
 	assert_int_equal(uv_loop_init(&f->loop), 0);
 	ev_init(&f->ev, &f->loop, 1 << 20);
-	f->post = (struct http_post){
+	f->post = (struct http_client_request){
 		.authority = "localhost",
 		.host = "localhost",
 		.target = SPAN("/"),
@@ -149,7 +149,7 @@ static void run(struct fixture *f, const char *server, const char *ca)
 	}
 	dial(f, server);
 	f->post.trust = trust;
-	http_client_post(&f->ev, f->fd, &f->post, on_end, f);
+	http_client_send(&f->ev, f->fd, &f->post, on_end, f);
 	wait_for(f);
 	tls_trust_free(trust);
 	free(path);
@@ -219,7 +219,7 @@ static void cancelled_at_any_point_nothing_is_left(void **state)
 	f->post.trust = trust;
 	for (int turns = 0; turns < 6; turns++) {
 		dial(f, "good");
-		struct http_client *c = http_client_post(&f->ev, f->fd, &f->post, on_end, f);
+		struct http_client *c = http_client_send(&f->ev, f->fd, &f->post, on_end, f);
 
 		for (int i = 0; i < turns && !f->done; i++) {
 			uv_run(&f->loop, UV_RUN_ONCE);

@@ -651,6 +651,38 @@ static void much_text_at_once_is_sent_as_it_is(void **state)
 	mem_done(&m[2]);
 }
 
+/* Machines that have just taken the same release are to answer alike. */
+static void text_of_a_release_is_made_smaller_however_young_it_is(void **state)
+{
+	struct fixture *f = *state;
+
+	for (int released = 0; released <= 1; released++) {
+		_cleanup_free_ char *name = xasprintf("%d", released);
+		_cleanup_free_ char *text = xasprintf("%d/text.txt", released);
+		_cleanup_free_ char *path = path_of(f, text);
+		struct mem_io m = {0};
+
+		make_dir(f, name);
+		write_file(f, text, "all work and no play\n", 1000);
+		struct mode_content *c = content(f, name);
+
+		c->released = released;
+		if (released) {
+			replace(f, c);
+		} else {
+			start(f, "{}", c);
+		}
+		let_grow_old(f, text);
+		assert_int_equal(chmod(path, 0600), 0); /* young again */
+		visit(f, &m, "/text.txt", "Accept-Encoding: gzip\r\n");
+		finish(f, &m);
+		assert_int_equal(status_of(&m), 200);
+		assert_true(answer_has(&m, "Content-Encoding: gzip") == released ||
+			    !is_young(path));
+		mem_done(&m);
+	}
+}
+
 /* --- validators --- */
 
 static void make_etag(const struct website *w, const struct stat *st, enum http_coding coding,
@@ -779,6 +811,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(visitors_who_leave_at_once_leave_no_work, begin,
 						end),
 		cmocka_unit_test_setup_teardown(much_text_at_once_is_sent_as_it_is, begin, end),
+		cmocka_unit_test_setup_teardown(
+			text_of_a_release_is_made_smaller_however_young_it_is, begin, end),
 		cmocka_unit_test(a_validator_changes_with_all_that_a_file_is_known_by),
 		cmocka_unit_test(memory_for_bodies_is_bounded),
 	};

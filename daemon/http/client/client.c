@@ -264,26 +264,26 @@ static void on_ready(void *ud, unsigned events)
 	}
 }
 
-static void build_request(struct buf *b, const struct http_post *post)
+static void build_request(struct buf *b, const struct http_client_request *request)
 {
-	bool rooted = post->target.n > 0 && post->target.p[0] == '/';
+	bool rooted = request->target.n > 0 && request->target.p[0] == '/';
 
 	buf_printf(b, "%s %s" SPAN_FMT " HTTP/1.1\r\nHost: %s\r\n",
-		   post->content_type ? "POST" : "HEAD", rooted ? "" : "/", SPAN_ARG(post->target),
-		   post->authority);
+		   request->content_type ? "POST" : "HEAD", rooted ? "" : "/",
+		   SPAN_ARG(request->target), request->authority);
 	buf_add_str(b, "User-Agent: OnionShare\r\nAccept: */*\r\nConnection: close\r\n");
-	if (post->content_type) {
-		buf_printf(b, "Content-Type: %s\r\nContent-Length: %zu\r\n", post->content_type,
-			   post->body.n);
+	if (request->content_type) {
+		buf_printf(b, "Content-Type: %s\r\nContent-Length: %zu\r\n", request->content_type,
+			   request->body.n);
 	}
-	if (post->header) {
-		buf_printf(b, "%s: %s\r\n", post->header, post->header_value);
+	if (request->header) {
+		buf_printf(b, "%s: %s\r\n", request->header, request->header_value);
 	}
 	buf_add_str(b, "\r\n");
-	buf_add_span(b, post->body);
+	buf_add_span(b, request->body);
 }
 
-static void open_io(struct http_client *c, int fd, const struct http_post *post)
+static void open_io(struct http_client *c, int fd, const struct http_client_request *request)
 {
 	struct http_io *io;
 
@@ -291,9 +291,9 @@ static void open_io(struct http_client *c, int fd, const struct http_post *post)
 		c->problem = "the connection cannot be watched";
 		return;
 	}
-	if (post->trust) {
+	if (request->trust) {
 		c->tls = true;
-		io = http_io_tls_new(io, post->trust, post->host);
+		io = http_io_tls_new(io, request->trust, request->host);
 	}
 	io->ready = on_ready;
 	io->closed = on_io_closed;
@@ -303,8 +303,9 @@ static void open_io(struct http_client *c, int fd, const struct http_post *post)
 	io->ops->want(io, HTTP_IO_READ | HTTP_IO_WRITE);
 }
 
-struct http_client *http_client_post(struct ev *ev, int fd, const struct http_post *post,
-				     http_client_fn *cb, void *ud)
+struct http_client *http_client_send(struct ev *ev, int fd,
+				     const struct http_client_request *request, http_client_fn *cb,
+				     void *ud)
 {
 	struct http_client *c = xnew(struct http_client);
 	int r = uv_timer_init(ev->loop, &c->timer);
@@ -315,12 +316,12 @@ struct http_client *http_client_post(struct ev *ev, int fd, const struct http_po
 	c->open_handles = 1;
 	c->cb = cb;
 	c->ud = ud;
-	c->head = !post->content_type;
-	build_request(&c->out, post);
+	c->head = !request->content_type;
+	build_request(&c->out, request);
 	llhttp_init(&c->parser, HTTP_RESPONSE, settings());
 	c->parser.data = c;
-	open_io(c, fd, post);
-	r = uv_timer_start(&c->timer, on_timer, c->io ? post->timeout_ms : 0, 0);
+	open_io(c, fd, request);
+	r = uv_timer_start(&c->timer, on_timer, c->io ? request->timeout_ms : 0, 0);
 	assert(r == 0);
 	return c;
 }

@@ -13,7 +13,7 @@
 #define HTTP_CLIENT_ANSWER_MAX (64u * 1024)
 #define HTTP_CLIENT_ETAG_MAX   128u /* bytes; a longer one counts as none */
 
-struct http_post {
+struct http_client_request {
 	const char *authority;             /* for the header Host */
 	struct span target;                /* path and query as http_url_parse takes them, or "" */
 	const char *content_type;          /* NULL: a HEAD without a body, not a POST */
@@ -36,11 +36,12 @@ struct http_answer {
 typedef void http_client_fn(void *ud, const struct http_answer *answer);
 
 /*
- * fd: a connected, non-blocking stream socket, the client's from here on. post
+ * fd: a connected, non-blocking stream socket, the client's from here on. request
  * is copied, but for trust, which outlives it. cb comes later, once, when the connection is
  * closed, unless http_client_cancel comes first.
  */
-struct http_client *http_client_post(struct ev *ev, int fd, const struct http_post *post,
-				     http_client_fn *cb, void *ud);
+struct http_client *http_client_send(struct ev *ev, int fd,
+				     const struct http_client_request *request, http_client_fn *cb,
+				     void *ud);
 /* Before cb only. closed (may be NULL) comes later, once: trust is used no more. */
 void http_client_cancel(struct http_client *c, void (*closed)(void *ud), void *ud);
