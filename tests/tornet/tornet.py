@@ -273,8 +273,10 @@ class Client(Node):
         self.socks_socket = os.path.join(sockets, "socks")
         self.control_socket = os.path.join(sockets, "control")
         self.cookie_file = os.path.join(self.dir, "control_auth_cookie")
-        self._keys = {}
+        keys = os.path.join(self.dir, "keys")
+        os.makedirs(keys, mode=0o700)
         self.lines = [
+            f"ClientOnionAuthDir {keys}",
             f"SocksPort 127.0.0.1:{self.socks_port} ExtendedErrors",
             f"SocksPort unix:{self.socks_socket} ExtendedErrors",
             f"ControlSocket {self.control_socket}",
@@ -295,26 +297,23 @@ class Client(Node):
 
     def auth_add(self, onion, private_key):
         """Gives this visitor the private key (base32, as people get it) of an onion."""
-        key = base64.b32decode(private_key.upper() + "=" * (-len(private_key) % 8))
-        self._keys[_bare(onion)] = base64.b64encode(key).decode()
         with self.control() as c:
-            self._send_keys(c, [_bare(onion)])
+            # NEWNYM takes every key that is not in a file with it.
+            give_key(c, onion, private_key, flags="Flags=Permanent")
 
     def auth_remove(self, onion):
-        """Takes the key away again, and what this tor knows of the onion with it."""
-        del self._keys[_bare(onion)]
+        """Takes the key away again, and what this tor knows of the onion with it: see forget."""
+        with self.control() as c:
+            c.command(f"ONION_CLIENT_AUTH_REMOVE {_bare(onion)}")
         self.forget()
 
     def forget(self):
-        """New circuits and no cached descriptors: the next visit is a newcomer's with our keys."""
-        with self.control() as c:
-            # takes every key that is not in a file with it
-            c.command("SIGNAL NEWNYM")
-            self._send_keys(c, self._keys)
+        """New circuits and no cached descriptors: the next visit is a newcomer's with our keys.
 
-    def _send_keys(self, control, onions):
-        for onion in onions:
-            control.command(f"ONION_CLIENT_AUTH_ADD {onion} x25519:{self._keys[onion]}")
+        Of two within 10 seconds tor delays the second until they are over: this returns before.
+        """
+        with self.control() as c:
+            c.command("SIGNAL NEWNYM")
 
     def curl_args(self, isolate=None):
         """For curl's command line. isolate: any word; equal words share circuits."""
@@ -333,10 +332,11 @@ class Client(Node):
         }
 
 
-def give_key(control, onion, private_key):
+def give_key(control, onion, private_key, flags=""):
     """Gives the tor behind a control connection the private key of an onion."""
     key = base64.b32decode(private_key.upper() + "=" * (-len(private_key) % 8))
-    control.command(f"ONION_CLIENT_AUTH_ADD {_bare(onion)} x25519:{base64.b64encode(key).decode()}")
+    control.command(f"ONION_CLIENT_AUTH_ADD {_bare(onion)} "
+                    f"x25519:{base64.b64encode(key).decode()} {flags}".rstrip())
 
 
 def _bare(onion):
