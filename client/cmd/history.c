@@ -172,6 +172,11 @@ static int run_history(struct ctl *ctl)
 		json_decref(s.found);
 		return ctl_fail(&err);
 	}
+	if (json_array_size(s.found) == 0 && s.event) {
+		out_note(
+			"no entry of the event '%s'; 'onionsharectl history --help' has all events",
+			out_esc(s.event));
+	}
 	if (out_is_json()) {
 		out_json(s.found);
 	} else {

@@ -21,6 +21,9 @@ def test_filters_find_the_newest_that_fit(daemon):
     assert events(daemon, '--event', 'running', '--limit', '4') == running[2:]
     assert events(daemon, 'one', '--event', 'stopped') == [('one', 'stopped')] * 3
     assert events(daemon, '--event', 'nonsense') == []
+    hint = daemon.ctl('history', '--event', 'nonsense')
+    assert (hint.status, hint.out) == (0, '') and "event 'nonsense'" in hint.err
+    assert daemon.ctl('history', '--event', 'running').err == ''
     assert len(events(daemon, '--limit', '5')) == 5
     assert events(daemon, '--since', '1h') == events(daemon)
     entries = daemon.json('history')
