@@ -388,7 +388,9 @@ static void sweep(struct tor *t)
 static void listed(struct onion *o, char *reason)
 {
 	free(reason);
-	if (o->listed && !o->with_tor) {
+	if (!o->listed && o->with_tor) {
+		onion_down_again(o);
+	} else if (o->listed && !o->with_tor) {
 		onion_added(o);
 	}
 }
@@ -460,7 +462,7 @@ static void compose(struct tor *t, struct buf *ours)
 		if (!o->frontend || !o->written) {
 			continue;
 		}
-		if (removal_holds(t, o->address)) {
+		if (removal_holds(t, o->address) || o->again) {
 			/* Else it would be the old one, with nothing published of it again. */
 			t->hsdirs.again = true;
 			continue;
@@ -510,10 +512,25 @@ static struct onion *find(struct tor *t, const char *address)
 	return NULL;
 }
 
-/* One that has come since then, or another of its address, has to wait for its own turn. */
+static bool any_written(const struct hsfiles *f)
+{
+	for (size_t i = 0; i < f->n; i++) {
+		if (f->entries[i].written) {
+			return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * One that has come since then, or another of its address, has to wait for its own turn. If
+ * none was written, nobody could look at them (a keeper that is being updated, no memory):
+ * what tor has is then taken for as good as it was half a minute ago.
+ */
 static void written(struct tor *t, struct hsdirs_job *j)
 {
 	struct hsdirs *h = &t->hsdirs;
+	bool seen = any_written(&j->files);
 
 	if (t->status.state != TOR_READY || !h->others) {
 		h->step = HSDIRS_SETTLED;
@@ -525,14 +542,14 @@ static void written(struct tor *t, struct hsdirs_job *j)
 		struct onion *o = find(t, e->address);
 
 		if (o && o->serial == j->serials[i]) {
-			o->written = e->written;
+			o->written = e->written || (!seen && o->with_tor);
 		}
 		if (o && !e->written) {
 			not_now(o, xstrdup(error_text(&j->files.err)));
 			h->not_before = ev_now_ms(t->ev) + t->times.slow_retry;
 		}
 	}
-	h->rewritten |= j->files.changed;
+	h->rewritten |= seen && j->files.changed;
 	h->step = HSDIRS_WRITTEN;
 }
 

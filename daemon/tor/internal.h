@@ -92,6 +92,7 @@ struct tor {
 	uint64_t looked_at;     /* boot time; 0: not yet */
 	uint64_t woke_at;       /* boot time; 0: it has not slept */
 	bool wants_consensus;   /* the first one since then is waited for */
+	bool asks_validity;     /* of the one that tor has */
 
 	uv_timer_t retry; /* the next try to connect */
 	uv_timer_t wake;  /* tells callers what happened, from outside of their calls */
@@ -181,6 +182,8 @@ void onions_free(struct tor *t);
 void wake_look(struct tor *t);
 /* A status event, which may tell of a clock that jumped. */
 void wake_take_status(struct tor *t, struct span status);
+/* Sends its question, if it has one: true if it did. */
+bool wake_send(struct tor *t);
 
 /* --- bridges.c --- */
 

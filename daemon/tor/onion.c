@@ -339,9 +339,22 @@ static void send_add(struct onion *o)
 
 void onion_add_again(struct onion *o)
 {
-	if (o->with_tor && !o->frontend) {
-		o->again = true;
+	if (!o->with_tor) {
+		return;
+	}
+	o->again = true;
+	if (o->frontend) {
+		hsdirs_changed(o->tor);
+	} else {
 		tor_wake(o->tor);
+	}
+}
+
+void onion_down_again(struct onion *o)
+{
+	o->again = o->with_tor = false;
+	if (o->state == ONION_PUBLISHED) {
+		onion_set_state(o, ONION_PUBLISHING, NULL);
 	}
 }
 
@@ -350,10 +363,7 @@ static void on_down_again(void *ud, const struct ctl_reply *reply)
 	struct onion *o = ud;
 
 	(void)reply; /* 552: it has gone already */
-	o->again = o->with_tor = false;
-	if (o->state == ONION_PUBLISHED) {
-		onion_set_state(o, ONION_PUBLISHING, NULL);
-	}
+	onion_down_again(o);
 	tor_pump(o->tor);
 }
 
@@ -364,7 +374,7 @@ bool onions_send_add(struct tor *t)
 	list_for_each (it, &t->onions) {
 		struct onion *o = list_entry(it, struct onion, link);
 
-		if (o->again) {
+		if (o->again && !o->frontend) {
 			ctl_sendf(t->conn, on_down_again, o, "DEL_ONION %s", o->address);
 			return true;
 		}

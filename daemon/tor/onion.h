@@ -61,6 +61,8 @@ void onion_set_state(struct onion *o, enum onion_state state, char *reason);
 void onion_added(struct onion *o);
 /* Down, if it is with tor, and up again. Its owner need not know. */
 void onion_add_again(struct onion *o);
+/* It is down, and to be added. */
+void onion_down_again(struct onion *o);
 void onion_free(struct onion *o);
 bool onion_address_valid(const char *address);
 

@@ -177,8 +177,8 @@ void tor_pump(struct tor *t)
 	if (!tor_can_send(t)) {
 		return;
 	}
-	if (bridges_send(t) || onions_send_removal(t) || handoff_send(t) || keys_send(t) ||
-	    hsdirs_send(t) || onions_send_add(t) || probe_send(t)) {
+	if (bridges_send(t) || wake_send(t) || onions_send_removal(t) || handoff_send(t) ||
+	    keys_send(t) || hsdirs_send(t) || onions_send_add(t) || probe_send(t)) {
 		return;
 	}
 	send_beat(t);

@@ -8,11 +8,13 @@
  * descriptor until the next begins. An onion that is added has both, of now. And its
  * circuits are new: those of before the sleep may be dead without tor knowing.
  *
- * Which period it is, and when the next comes, tor reads in the consensus, and the one of
- * before the sleep may be old: so they are added once more with the next one.
+ * Which period it is, and when the next comes, tor reads in the consensus. If the one of
+ * before the sleep is not valid any more, they are added once more with the next one; else not, for
+ * backends of an Onionbalance lose their visitors by it.
  */
 #include <time.h>
 
+#include "proto/base/alloc.h"
 #include "tor/lexer.h"
 #include "tor/onion.h"
 
@@ -39,8 +41,41 @@ static void woke_up(struct tor *t, uint64_t now)
 		return;
 	}
 	t->woke_at = now;
-	t->wants_consensus = true;
+	t->wants_consensus = t->asks_validity = true;
 	add_all_again(t);
+	tor_wake(t);
+}
+
+/* dir-spec, "valid-until": in UTC */
+static bool is_to_come(struct span text)
+{
+	_cleanup_free_ char *copy = xmemdup(text.p, text.n);
+	struct tm tm = {0};
+	const char *end = strptime(copy, "%Y-%m-%d %H:%M:%S", &tm);
+
+	return end && !*end && timegm(&tm) > time(NULL);
+}
+
+static void on_validity(void *ud, const struct ctl_reply *reply)
+{
+	struct tor *t = ud;
+	struct span text;
+
+	if (ctl_is_ok(reply) && ctl_getinfo(reply, "consensus/valid-until", &text) &&
+	    is_to_come(text)) {
+		t->wants_consensus = false;
+	}
+	tor_pump(t);
+}
+
+bool wake_send(struct tor *t)
+{
+	if (!t->asks_validity) {
+		return false;
+	}
+	t->asks_validity = false;
+	ctl_sendf(t->conn, on_validity, t, "GETINFO consensus/valid-until");
+	return true;
 }
 
 void wake_look(struct tor *t)

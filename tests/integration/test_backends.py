@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Services that are backends of an Onionbalance, on one tor with others: none is lost, and tor
-never dies of them."""
+never dies of them. Waits of minutes only with ONIONSHARED_LONG."""
 import os
 import random
 import re
 import signal
 import socket
 import subprocess
+import time
 
 import pytest
 
@@ -14,6 +15,7 @@ from lib import proc
 from lib.daemon import Daemon
 from lib.varlink import VarlinkError
 from lib.waiting import until
+from tornet.tornet import Control
 
 FRONTEND = '2gzyxa5ihm7nsggfxnu52rck2vv4rvmdlkiu3zzui5du4xyclen53wid'
 OPEN = ['--public', '--no-autostop-sharing']
@@ -211,6 +213,28 @@ def test_a_missing_or_foreign_file_is_made_good(daemon, tornet, name):
         until(is_good, 'it is good again', 60)
     daemon.until_state(name, 'running', seconds=LONG)
     visitor.close()
+    visitor = stay(tornet.clients[0], service)
+    assert visitor.get() == (200, name.encode())
+    visitor.close()
+
+
+@pytest.mark.skipif('ONIONSHARED_LONG' not in os.environ,
+                    reason='sleeps for five minutes; unit tests have it too')
+def test_after_a_sleep_it_is_put_in_anew(daemon, tornet, name):
+    service = backend(daemon, name)
+    run = os.path.join(daemon.runtime, 'tor')
+    with Control(f'{run}/control', f'{run}/cookie') as control:
+        control.command('SETEVENTS HS_DESC')
+
+        def descriptors():
+            control.command('GETINFO version')  # with it come the events until now
+            return sum(f' CREATED {service["onion"]} ' in e for e in control.events)
+        os.kill(daemon.pid, signal.SIGSTOP)
+        time.sleep(305)
+        before = descriptors()
+        os.kill(daemon.pid, signal.SIGCONT)
+        until(lambda: descriptors() > before, 'it has descriptors of now', 30)
+    assert directories(daemon) == [service['onion']]
     visitor = stay(tornet.clients[0], service)
     assert visitor.get() == (200, name.encode())
     visitor.close()

@@ -36,7 +36,7 @@ struct fixture {
 	struct tor *tor;
 	struct buf list; /* as GETCONF tells it: "Key=value", a line each */
 	bool sandbox, refuse;
-	unsigned setconfs;
+	unsigned asked, setconfs;
 	size_t longest; /* line of SETCONF */
 	bool dead;      /* of a directory without a good ob_config */
 	struct seen seen[MANY];
@@ -55,22 +55,26 @@ static const char *situation(const struct fixture *f)
 
 /* --- a tor with a list --- */
 
-static void check_directory(struct fixture *f, const char *dir)
+static bool has_config(struct fixture *f, const char *dir)
 {
 	_cleanup_free_ char *path = xasprintf("%s/ob_config", dir);
 	_cleanup_free_ char *text = NULL;
 
-	if (strstr(dir, "/onions/") &&
-	    (fs_read_file(path, 4096, &text) <= 0 || !strstr(text, "MasterOnionAddress ") ||
-	     !strstr(text, ".onion\n"))) {
-		f->dead = true;
+	if (!strstr(dir, "/onions/")) {
+		return true;
 	}
+	if (fs_read_file(path, 4096, &text) < 0) {
+		return false;
+	}
+	f->dead |= !strstr(text, "MasterOnionAddress ") || !strstr(text, ".onion\n");
+	return true;
 }
 
-/* ` Key="value"` pairs into the list; events for directories that are new. */
-static void set_list(struct fixture *f, const char *p)
+/* ` Key="value"` pairs into the list, if all directories are there. */
+static bool set_list(struct fixture *f, const char *p)
 {
 	struct buf list = BUF_INIT;
+	bool good = true;
 
 	while (*p == ' ') {
 		const char *equals = strstr(p, "=\""),
@@ -84,12 +88,17 @@ static void set_list(struct fixture *f, const char *p)
 		buf_add_span(&list, span_of(p + 1, (size_t)(equals - p - 1)));
 		buf_printf(&list, "=%s\n", value);
 		if (strncmp(p, " HiddenServiceDir", 17) == 0) {
-			check_directory(f, value);
+			good &= has_config(f, value);
 		}
 		p = end + 1;
 	}
+	if (!good) {
+		buf_done(&list);
+		return false;
+	}
 	buf_done(&f->list);
 	f->list = list;
+	return true;
 }
 
 static void tell_list(struct fake_conn *c, struct fixture *f)
@@ -136,6 +145,7 @@ static bool script(struct fake_conn *c, const char *line, void *ud)
 		return true;
 	}
 	if (fake_begins(line, "GETCONF")) {
+		f->asked++;
 		tell_list(c, f);
 		return true;
 	}
@@ -145,14 +155,13 @@ static bool script(struct fake_conn *c, const char *line, void *ud)
 	}
 	f->setconfs++;
 	f->longest = strlen(line) > f->longest ? strlen(line) : f->longest;
-	if (f->refuse) {
-		fake_say(c, "513 Unacceptable option value: no\r\n");
-		return true;
-	}
 	for (int i = 0; i < MANY; i++) {
 		before[i] = is_listed(f, f->seen[i].address);
 	}
-	set_list(f, line + strlen("SETCONF"));
+	if (f->refuse || !set_list(f, line + strlen("SETCONF"))) {
+		fake_say(c, "513 Unacceptable option value: no\r\n");
+		return true;
+	}
 	fake_say(c, "250 OK\r\n");
 	for (int i = 0; i < MANY; i++) {
 		if (!before[i] && is_listed(f, f->seen[i].address)) {
@@ -359,6 +368,30 @@ static void a_reload_of_tor_publishes_again(void **state)
 	assert_true(is_listed(f, f->seen[0].address));
 }
 
+/* Tor has nothing of the time period that it slept into: see wake.c. */
+static void after_a_sleep_backends_are_taken_out_and_put_in_again(void **state)
+{
+	struct fixture *f = *state;
+
+	buf_add_str(&f->list, "HiddenServiceDir=/var/lib/tor/mine\nHiddenServicePort=22\n");
+	begin(f);
+	add(f, 0, FRONTEND);
+	RUN_UNTIL(f, is_published(f, 0));
+	add(f, 1, FRONTEND);
+	RUN_UNTIL(f, is_published(f, 1));
+	unsigned before = f->setconfs;
+
+	fake_event(&f->fake, "650 STATUS_GENERAL WARN CLOCK_JUMPED TIME=90000 IDLE=0\r\n");
+	RUN_UNTIL(f, f->seen[0].published == 2 && f->seen[1].published == 2);
+	assert_int_equal(f->setconfs, before + 2);
+	assert_true(holds(f, 1, "ob_config", "MasterOnionAddress " FRONTEND ".onion\n"));
+	fake_event(&f->fake, "650 STATUS_CLIENT NOTICE CONSENSUS_ARRIVED\r\n");
+	RUN_UNTIL(f, f->seen[0].published == 3 && f->seen[1].published == 3);
+	assert_int_equal(f->setconfs, before + 4);
+	assert_true(is_listed(f, "/var/lib/tor/mine\nHiddenServicePort=22\n"));
+	assert_int_equal(f->removed, 0);
+}
+
 static void what_a_lost_connection_left_is_cleared_first(void **state)
 {
 	struct fixture *f = *state;
@@ -459,6 +492,57 @@ static void a_directory_that_cannot_be_made_is_told_and_tried_again(void **state
 	assert_int_equal(f->list.len, 0);
 	assert_int_equal(unlink(f->onions), 0);
 	RUN_UNTIL(f, is_published(f, 0));
+}
+
+/* Their root, or the one who writes for tor's user, is away for a while. */
+static void while_none_can_be_looked_at_tor_keeps_them(void **state)
+{
+	struct fixture *f = *state;
+	_cleanup_free_ char *aside = xasprintf("%s/aside", f->dir);
+
+	begin(f);
+	add(f, 0, FRONTEND);
+	add(f, 1, FRONTEND);
+	RUN_UNTIL(f, is_published(f, 0) && is_published(f, 1));
+	RUN_UNTIL(f, f->tor->hsdirs.step == HSDIRS_SETTLED);
+	assert_int_equal(rename(f->onions, aside), 0);
+	assert_int_equal(fs_write_file(f->onions, SPAN("in the way"), 0600, NULL), 0);
+	unsigned before = f->setconfs, asked = f->asked;
+
+	RUN_UNTIL(f, f->asked == asked + 3);
+	assert_int_equal(f->setconfs, before);
+	assert_true(is_published(f, 0) && is_published(f, 1));
+	/* Nobody waits for it: who is stopped goes, and when they are back he is out of the list.
+	 */
+	drop(f, 1);
+	RUN_UNTIL(f, f->removed == 1);
+	assert_int_equal(unlink(f->onions), 0);
+	assert_int_equal(rename(aside, f->onions), 0);
+	RUN_UNTIL(f, !is_listed(f, f->seen[1].address));
+	assert_true(is_listed(f, f->seen[0].address));
+	assert_int_equal(f->seen[0].published, 1);
+}
+
+static void one_that_cannot_be_made_good_is_down_and_told(void **state)
+{
+	struct fixture *f = *state;
+
+	begin(f);
+	add(f, 0, FRONTEND);
+	add(f, 1, FRONTEND);
+	RUN_UNTIL(f, is_published(f, 0) && is_published(f, 1));
+	_cleanup_free_ char *dir = xasprintf("%s/%s", f->onions, f->seen[0].address);
+
+	unit_rmtree(xstrdup(dir));
+	assert_int_equal(fs_write_file(dir, SPAN("in the way"), 0600, NULL), 0);
+	RUN_UNTIL(f, f->seen[0].state == ONION_WANTED && f->seen[0].reason);
+	assert_non_null(strstr(f->seen[0].reason, "no directory of ours"));
+	assert_false(is_listed(f, f->seen[0].address));
+	assert_int_equal(f->seen[1].published, 1);
+	assert_true(is_listed(f, f->seen[1].address));
+	assert_int_equal(unlink(dir), 0);
+	RUN_UNTIL(f, is_published(f, 0));
+	assert_true(is_listed(f, f->seen[0].address));
 }
 
 static void a_link_in_the_place_of_a_directory_is_not_followed(void **state)
@@ -588,12 +672,15 @@ int main(void)
 		T(a_backend_is_a_directory_with_key_and_frontend),
 		T(the_list_is_sent_whole_and_others_stay_in_it),
 		T(a_reload_of_tor_publishes_again),
+		T(after_a_sleep_backends_are_taken_out_and_put_in_again),
 		T(what_a_lost_connection_left_is_cleared_first),
 		T(an_earlier_daemons_directories_are_swept),
 		T(a_damaged_file_is_made_good_and_read_again),
 		T(another_frontend_and_none_are_new_onions),
 		T(a_tor_that_refuses_is_asked_again_and_holds_up_nobody),
 		T(a_directory_that_cannot_be_made_is_told_and_tried_again),
+		T(while_none_can_be_looked_at_tor_keeps_them),
+		T(one_that_cannot_be_made_good_is_down_and_told),
 		T(a_link_in_the_place_of_a_directory_is_not_followed),
 		T(a_tor_with_a_sandbox_is_refused_with_the_way_out),
 		T(another_users_tor_is_refused_with_the_way_out),

@@ -952,6 +952,42 @@ static void after_a_jump_of_the_clock_all_onions_are_added_anew(void **state)
 	all_published_again(f, 6);
 }
 
+static bool has_consensus(struct fake_conn *c, const char *line, void *ud)
+{
+	const char *until = ud;
+
+	if (strcmp(line, "GETINFO consensus/valid-until") != 0) {
+		return false;
+	}
+	_cleanup_free_ char *text = xasprintf("250-consensus/valid-until=%s\r\n250 OK\r\n", until);
+
+	fake_say(c, text);
+	return true;
+}
+
+static void once_more_only_if_tor_has_slept_past_its_consensus(void **state)
+{
+	struct fixture *f = *state;
+	char to_come[] = "9999-12-31 23:59:59", over[] = "2026-11-22 14:00:00";
+
+	f->fake.script = has_consensus;
+	f->fake.script_ud = to_come;
+	begin(f);
+	published(f, 0);
+	published(f, 1);
+	fake_event(&f->fake, JUMP("86400"));
+	all_published_again(f, 2);
+	fake_event(&f->fake, CONSENSUS);
+	turn_for(&f->loop, 100);
+	assert_int_equal(f->fake.dels, 2);
+	f->tor->woke_at = 0;
+	f->fake.script_ud = over;
+	fake_event(&f->fake, JUMP("86400"));
+	all_published_again(f, 4);
+	fake_event(&f->fake, CONSENSUS);
+	all_published_again(f, 6);
+}
+
 /* The loop stands still, as in a process that is stopped or on a machine that sleeps. */
 static void after_a_sleep_all_onions_are_added_anew(void **state)
 {
@@ -1638,6 +1674,7 @@ int main(void)
 		T(onions_that_wait_for_their_turn_are_not_added_anew),
 		T(an_onion_that_is_to_wait_is_not_told_of_before),
 		T(after_a_jump_of_the_clock_all_onions_are_added_anew),
+		T(once_more_only_if_tor_has_slept_past_its_consensus),
 		T(after_a_sleep_all_onions_are_added_anew),
 		T(an_onion_does_not_stall_before_there_is_a_network),
 		T(an_address_that_is_taken_is_tried_until_it_is_free),
