@@ -34,8 +34,8 @@ struct fixture {
 	char *dir, *control, *onions;
 	struct fake fake;
 	struct tor *tor;
-	struct buf list; /* as GETCONF tells it: "Key=value", a line each */
-	bool sandbox, refuse;
+	struct buf list;            /* as GETCONF tells it: "Key=value", a line each */
+	bool sandbox, refuse, idle; /* idle: it publishes nothing */
 	unsigned asked, setconfs;
 	size_t longest; /* line of SETCONF */
 	bool dead;      /* of a directory without a good ob_config */
@@ -164,7 +164,7 @@ static bool script(struct fake_conn *c, const char *line, void *ud)
 	}
 	fake_say(c, "250 OK\r\n");
 	for (int i = 0; i < MANY; i++) {
-		if (!before[i] && is_listed(f, f->seen[i].address)) {
+		if (!f->idle && !before[i] && is_listed(f, f->seen[i].address)) {
 			upload(f, f->seen[i].address);
 		}
 	}
@@ -390,6 +390,23 @@ static void after_a_sleep_backends_are_taken_out_and_put_in_again(void **state)
 	assert_int_equal(f->setconfs, before + 4);
 	assert_true(is_listed(f, "/var/lib/tor/mine\nHiddenServicePort=22\n"));
 	assert_int_equal(f->removed, 0);
+}
+
+/* Its introduction circuits may be used up: see begin_again in onion.c. */
+static void one_that_tor_does_not_publish_is_put_in_anew(void **state)
+{
+	struct fixture *f = *state;
+
+	begin(f);
+	f->tor->times.stall = 200;
+	add(f, 0, FRONTEND);
+	RUN_UNTIL(f, is_published(f, 0));
+	f->idle = true;
+	add(f, 1, FRONTEND);
+	RUN_UNTIL(f, f->seen[1].state == ONION_STALLED);
+	f->idle = false;
+	RUN_UNTIL(f, is_published(f, 1));
+	assert_int_equal(f->seen[0].published, 1);
 }
 
 static void what_a_lost_connection_left_is_cleared_first(void **state)
@@ -673,6 +690,7 @@ int main(void)
 		T(the_list_is_sent_whole_and_others_stay_in_it),
 		T(a_reload_of_tor_publishes_again),
 		T(after_a_sleep_backends_are_taken_out_and_put_in_again),
+		T(one_that_tor_does_not_publish_is_put_in_anew),
 		T(what_a_lost_connection_left_is_cleared_first),
 		T(an_earlier_daemons_directories_are_swept),
 		T(a_damaged_file_is_made_good_and_read_again),
