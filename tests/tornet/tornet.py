@@ -307,13 +307,22 @@ class Client(Node):
             c.command(f"ONION_CLIENT_AUTH_REMOVE {_bare(onion)}")
         self.forget()
 
-    def forget(self):
+    def forget(self, wait=False):
         """New circuits and no cached descriptors: the next visit is a newcomer's with our keys.
 
-        Of two within 10 seconds tor delays the second until they are over: this returns before.
+        Of two within 10 seconds tor delays the second until they are over: without wait this
+        returns before.
         """
         with self.control() as c:
+            if wait:
+                c.command("SETEVENTS SIGNAL")
             c.command("SIGNAL NEWNYM")
+            deadline = time.monotonic() + 20
+            while wait and not any("SIGNAL NEWNYM" in e for e in c.events):
+                if time.monotonic() > deadline:
+                    raise TorNetError("tor does not forget")
+                time.sleep(0.1)
+                c.command("GETINFO version")  # with it come the events until now
 
     def curl_args(self, isolate=None):
         """For curl's command line. isolate: any word; equal words share circuits."""
