@@ -524,8 +524,8 @@ static bool any_written(const struct hsfiles *f)
 
 /*
  * One that has come since then, or another of its address, has to wait for its own turn. If
- * none was written, nobody could look at them (a keeper that is being updated, no memory):
- * what tor has is then taken for as good as it was half a minute ago.
+ * none was written, it is not for their sake (their keeper is being updated): what tor has is
+ * then taken for as good as it was half a minute ago.
  */
 static void written(struct tor *t, struct hsdirs_job *j)
 {

@@ -227,8 +227,7 @@ def test_after_a_sleep_it_is_put_in_anew(daemon, tornet, name):
         control.command('SETEVENTS HS_DESC')
 
         def descriptors():
-            control.command('GETINFO version')  # with it come the events until now
-            return sum(f' CREATED {service["onion"]} ' in e for e in control.events)
+            return sum(f' CREATED {service["onion"]} ' in e for e in control.events_until_now())
         os.kill(daemon.pid, signal.SIGSTOP)
         time.sleep(305)
         before = descriptors()

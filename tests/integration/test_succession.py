@@ -149,8 +149,7 @@ def test_a_restart_turns_nobody_away_and_keeps_the_onion_up(on_system_tor, torne
     assert download.wait(120) == 0 and (tmp_path / 'part').read_bytes() == data
     # Tor has not heard of the onion again: it would have made new descriptors.
     def made():
-        tor.command('GETINFO version')
-        return [e for e in tor.events if ' CREATED ' in e and service['onion'] in e]
+        return [e for e in tor.events_until_now() if ' CREATED ' in e and service['onion'] in e]
     assert not made()
     # And it is in hand: who loses the key is out.
     daemon.json('key', 'add', 'docs', 'other')

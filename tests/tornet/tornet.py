@@ -181,6 +181,10 @@ class Control:
                     raise TorNetError(f"{line.split()[0]}: {text}")
                 return lines
 
+    def events_until_now(self):
+        self.command("GETINFO version")  # they come before its reply
+        return self.events
+
     def next_event(self):
         """The next line that comes, however long that takes; None: the connection has ended."""
         self._sock.settimeout(None)
@@ -318,11 +322,10 @@ class Client(Node):
                 c.command("SETEVENTS SIGNAL")
             c.command("SIGNAL NEWNYM")
             deadline = time.monotonic() + 20
-            while wait and not any("SIGNAL NEWNYM" in e for e in c.events):
+            while wait and not any("SIGNAL NEWNYM" in e for e in c.events_until_now()):
                 if time.monotonic() > deadline:
                     raise TorNetError("tor does not forget")
                 time.sleep(0.1)
-                c.command("GETINFO version")  # with it come the events until now
 
     def curl_args(self, isolate=None):
         """For curl's command line. isolate: any word; equal words share circuits."""
